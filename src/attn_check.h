@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What operations over q, k and v check alike: shapes, ragged batches, masks, causality. */
+#ifndef CLA_ATTN_CHECK_H
+#define CLA_ATTN_CHECK_H
+
+#include "tensor.h"
+
+/* The tensors of a call; op names it in error sentences. */
+typedef struct cla_attn_tensors {
+    const char *op;
+    const clattn_tensor *q, *k, *v, *o;
+    const clattn_tensor *cu_seqlens_q, *cu_seqlens_k; /* absent ones: not ragged */
+    int64_t max_seqlen_q, max_seqlen_k;
+} cla_attn_tensors;
+
+/* Fills the views q, k, v, o, cu_q, cu_k, all sizes, ragged, in_type and out_type. */
+clattn_status cla_attn_check_tensors(clattn_ctx *ctx, const cla_attn_tensors *in, cla_attn *p);
+
+/* mask and bias: [B][Hq][Nq][Nk], where an axis of length 1 repeats (its stride is 0). */
+clattn_status cla_attn_check_scores(clattn_ctx *ctx, const char *op, const char *name,
+                                    unsigned dtypes, const clattn_tensor *t, const cla_attn *p,
+                                    cla_view *view);
+
+/*
+ * A tensor with one number per row: [B][Hq][Nq], ragged [Hq][Tq], which becomes [1][Hq][Tq]. The
+ * view has been made with that rank.
+ */
+clattn_status cla_attn_check_rows(clattn_ctx *ctx, const char *op, const char *name,
+                                  const cla_attn *p, cla_view *view);
+
+/* Which keys a row sees: fills causal, left and right. */
+typedef struct cla_visibility {
+    clattn_causal causal;
+    bool window;
+    int64_t left, right;
+} cla_visibility;
+
+clattn_status cla_attn_check_visibility(clattn_ctx *ctx, const char *op,
+                                        const cla_visibility *user, cla_attn *p);
+
+#endif

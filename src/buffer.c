@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Device memory: a cl_mem, or host memory on the native CPU. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "context.h"
+#include "opencl/runtime.h"
+
+/* Cache lines, and the widest vector of any instruction set. */
+enum { ALIGNMENT = 64 };
+
+static clattn_status native_memory(clattn_ctx *ctx, size_t bytes, void **host)
+{
+    const size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    *host = rounded >= bytes ? aligned_alloc(ALIGNMENT, rounded) : NULL;
+    CLA_REQUIRE(ctx, *host, CLATTN_ERR_MEMORY, "out of host memory for a buffer of %zu bytes",
+                bytes);
+    return CLATTN_OK;
+}
+
+clattn_status clattn_buffer_create(clattn_ctx *ctx, size_t bytes, clattn_buffer **out)
+{
+    if (out)
+        *out = NULL;
+    CLA_TRY(cla_enter(ctx));
+    CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_buffer_create: out is NULL");
+    CLA_REQUIRE(ctx, bytes > 0 && bytes <= ctx->dev.info.max_alloc_bytes, CLATTN_ERR_SHAPE,
+                "clattn_buffer_create: %zu bytes; %s takes 1 to %zu", bytes, ctx->dev.info.name,
+                ctx->dev.info.max_alloc_bytes);
+    clattn_buffer *buffer = calloc(1, sizeof *buffer);
+    CLA_REQUIRE(ctx, buffer, CLATTN_ERR_MEMORY, "out of host memory for a buffer");
+    const clattn_status s = ctx->cl ? cla_cl_buffer_create(ctx, bytes, &buffer->mem)
+                                    : native_memory(ctx, bytes, &buffer->host);
+    if (s != CLATTN_OK) {
+        free(buffer);
+        return s;
+    }
+    buffer->refs = 1;
+    buffer->bytes = bytes;
+    buffer->ctx = cla_ctx_retain(ctx);
+    *out = buffer;
+    return CLATTN_OK;
+}
+
+void clattn_buffer_destroy(clattn_buffer **buffer)
+{
+    if (!buffer || !*buffer)
+        return;
+    clattn_buffer *b = *buffer;
+    *buffer = NULL;
+    if (--b->refs > 0)
+        return;
+    free(b->host);
+    if (b->ctx->pid == getpid())
+        cla_cl_buffer_destroy(b->mem);
+    cla_ctx_release(b->ctx);
+    free(b);
+}
+
+size_t clattn_buffer_size(const clattn_buffer *buffer)
+{
+    return buffer ? buffer->bytes : 0;
+}
+
+static clattn_status check_copy(clattn_buffer *buffer, const char *op, size_t offset,
+                                const void *host, size_t bytes)
+{
+    if (!buffer)
+        return CLATTN_ERR_ARG;
+    clattn_ctx *ctx = buffer->ctx;
+    CLA_TRY(cla_enter(ctx));
+    CLA_REQUIRE(ctx, host || bytes == 0, CLATTN_ERR_ARG, "%s: host memory is NULL", op);
+    CLA_REQUIRE(ctx, offset <= buffer->bytes && bytes <= buffer->bytes - offset, CLATTN_ERR_SHAPE,
+                "%s: bytes %zu to %zu of a buffer of %zu", op, offset, offset + bytes,
+                buffer->bytes);
+    return CLATTN_OK;
+}
+
+clattn_status clattn_buffer_write(clattn_buffer *buffer, size_t offset, const void *src,
+                                  size_t bytes)
+{
+    CLA_TRY(check_copy(buffer, "clattn_buffer_write", offset, src, bytes));
+    if (bytes == 0)
+        return CLATTN_OK;
+    if (buffer->mem)
+        return cla_cl_buffer_write(buffer->ctx, buffer->mem, offset, src, bytes);
+    memcpy((char *)buffer->host + offset, src, bytes);
+    return CLATTN_OK;
+}
+
+clattn_status clattn_buffer_read(clattn_buffer *buffer, size_t offset, void *dst, size_t bytes)
+{
+    CLA_TRY(check_copy(buffer, "clattn_buffer_read", offset, dst, bytes));
+    if (bytes == 0)
+        return CLATTN_OK;
+    if (buffer->mem)
+        return cla_cl_buffer_read(buffer->ctx, buffer->mem, offset, dst, bytes);
+    memcpy(dst, (const char *)buffer->host + offset, bytes);
+    return CLATTN_OK;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The native CPU as a device: threads and instruction set. No OpenCL here. */
+#ifndef CLA_CPU_H
+#define CLA_CPU_H
+
+#include "device.h"
+#include "problem.h"
+
+typedef enum cla_isa {
+    CLA_ISA_PORTABLE, /* what the compiler was told to assume */
+    CLA_ISA_AVX2,     /* AVX2, FMA, F16C */
+    CLA_ISA_AVX512,   /* AVX-512 F, BW, DQ, VL */
+} cla_isa;
+
+typedef struct cla_cpu {
+    int threads;
+    cla_isa isa;
+} cla_cpu;
+
+/* The best instruction set of this machine, or the lower one that CLATTN_ISA ("portable", "avx2",
+ * "avx512") asks for. */
+cla_isa cla_cpu_isa(const char *wanted);
+const char *cla_isa_name(cla_isa isa);
+int cla_cpu_cores(void);
+
+/* Fills the device description: name, instruction set, memory. */
+void cla_cpu_probe(const cla_cpu *cpu, cla_dev *dev);
+
+/* Rates that attention can be held against, measured on all threads, about 0.3 s. */
+void cla_cpu_peaks(const cla_cpu *cpu, double *gflops, double *gbytes_per_s);
+
+/* One per operation: fully validated problems with views in host memory. */
+clattn_status cla_cpu_attention(cla_cpu *cpu, const cla_attn *p, const int *t);
+clattn_status cla_cpu_probs(cla_cpu *cpu, const cla_attn *p);
+clattn_status cla_cpu_argmax(cla_cpu *cpu, const cla_attn *p);
+clattn_status cla_cpu_merge(cla_cpu *cpu, const cla_merge *p);
+clattn_status cla_cpu_linear(cla_cpu *cpu, const cla_linear *p, const int *t);
+clattn_status cla_cpu_proj_gemm(cla_cpu *cpu, const cla_proj *p);
+clattn_status cla_cpu_proj_few(cla_cpu *cpu, const cla_proj *p);
+clattn_status cla_cpu_rope(cla_cpu *cpu, const cla_rope *p);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which processor this is: instruction set, cores, description, and the mode of its workers. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* sched_getaffinity */
+#endif
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "block.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+extern const cla_block_ops cla_block_ops_portable, cla_block_ops_avx2, cla_block_ops_avx512;
+
+static const char *const isa_names[] = { "portable", "avx2", "avx512" };
+
+const char *cla_isa_name(cla_isa isa)
+{
+    return isa_names[isa];
+}
+
+/* NULL where it was not compiled in. */
+const cla_block_ops *cla_block_ops_of(cla_isa isa)
+{
+    switch (isa) {
+    case CLA_ISA_PORTABLE:
+        return &cla_block_ops_portable;
+    case CLA_ISA_AVX2:
+#if defined(CLA_HAVE_AVX2)
+        return &cla_block_ops_avx2;
+#else
+        break;
+#endif
+    case CLA_ISA_AVX512:
+#if defined(CLA_HAVE_AVX512)
+        return &cla_block_ops_avx512;
+#else
+        break;
+#endif
+    }
+    return NULL;
+}
+
+static cla_isa best_isa(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    unsigned eax, ebx, ecx, edx;
+    __builtin_cpu_init();
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_F16C)
+        || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+        return CLA_ISA_PORTABLE;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return CLA_ISA_AVX512;
+    return CLA_ISA_AVX2;
+#else
+    return CLA_ISA_PORTABLE;
+#endif
+}
+
+cla_isa cla_cpu_isa(const char *wanted)
+{
+    cla_isa isa = best_isa();
+    for (int i = CLA_ISA_PORTABLE; wanted && i < (int)isa; i++)
+        if (strcmp(wanted, isa_names[i]) == 0)
+            isa = (cla_isa)i;
+    while (!cla_block_ops_of(isa))
+        isa--;
+    return isa;
+}
+
+int cla_cpu_cores(void)
+{
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
+        return CPU_COUNT(&set);
+#endif
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (int)online : 1;
+}
+
+unsigned cla_drop_subnormals(void)
+{
+#if defined(__SSE__)
+    const unsigned saved = _mm_getcsr();
+    _mm_setcsr(saved | 0x8040); /* flush to zero, denormals are zero */
+    return saved;
+#else
+    return 0;
+#endif
+}
+
+void cla_keep_subnormals(unsigned saved)
+{
+#if defined(__SSE__)
+    _mm_setcsr(saved);
+#else
+    (void)saved;
+#endif
+}
+
+/* The first value of a key in /proc/cpuinfo, or what is in out already. */
+static void read_cpuinfo(const char *key, char *out, size_t size)
+{
+    char line[256];
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    while (f && fgets(line, sizeof line, f)) {
+        const char *value = strchr(line, ':');
+        if (!value || strncmp(line, key, strlen(key)) != 0)
+            continue;
+        value += 1 + strspn(value + 1, " \t");
+        snprintf(out, size, "%.*s", (int)strcspn(value, "\n"), value);
+        break;
+    }
+    if (f)
+        fclose(f);
+}
+
+void cla_cpu_probe(const cla_cpu *cpu, cla_dev *dev)
+{
+    clattn_device_info *info = &dev->info;
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    memset(dev, 0, sizeof *dev);
+    info->type = CLATTN_DEVICE_NATIVE;
+    snprintf(info->name, sizeof info->name, "CPU");
+    read_cpuinfo("model name", info->name, sizeof info->name);
+    read_cpuinfo("vendor_id", info->vendor, sizeof info->vendor);
+    snprintf(info->platform, sizeof info->platform, "native");
+    snprintf(info->driver, sizeof info->driver, "%s", cla_isa_name(cpu->isa));
+    snprintf(info->version, sizeof info->version, "C11 OpenMP");
+    info->compute_units = cpu->threads;
+    info->max_work_group = 1;
+    if (pages > 0 && page > 0)
+        info->global_bytes = info->max_alloc_bytes = (size_t)pages * (size_t)page;
+    info->usable = info->fp16 = info->fp64 = info->denormals = true;
+    dev->caps = CLA_CAP_FP16 | CLA_CAP_FP64;
+    dev->max_items[0] = dev->max_items[1] = dev->max_items[2] = 1;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Vectors of floats as wide as the instruction set this file is compiled for: loads and stores of
+ * the storage dtypes, transposition, exp2 and tanh. Vector extensions of gcc and clang do most of
+ * it; intrinsics stand where those have no word for an instruction.
+ *
+ * Needs -ffp-contract=fast: a * b + c means a fused multiply-add where there is one. Nothing here
+ * depends on subnormals being kept.
+ */
+#ifndef CLA_LANES_H
+#define CLA_LANES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <clattn/clattn.h>
+
+#if defined(__AVX2__) || defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define LANES 16
+#elif defined(__AVX2__)
+#define LANES 8
+#else
+#define LANES 4
+#endif
+
+#define FN static inline __attribute__((always_inline))
+#define VECTOR(type, n) type __attribute__((vector_size(sizeof(type) * (n))))
+
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
+typedef VECTOR(float, LANES) vf;
+typedef VECTOR(int32_t, LANES) vi;
+typedef VECTOR(uint32_t, LANES) vu;
+typedef VECTOR(uint16_t, LANES) vh;
+
+/* The same at any alignment of the element, over memory of any type. */
+typedef float vf_mem __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint16_t vh_mem __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+
+/* x - 0 is x for every x, -0 included, so that compilers reduce it to a broadcast. */
+FN vf splat(float x) { return x - (vf){ 0 }; }
+FN vi splat_i(int32_t x) { return x - (vi){ 0 }; }
+
+FN vf load_f32(const float *p) { return *(const vf_mem *)p; }
+FN void store_f32(float *p, vf x) { *(vf_mem *)p = x; }
+
+/* yes where the lanes of mask are all ones, no where they are 0. */
+FN vf choose(vi mask, vf yes, vf no)
+{
+    return (vf)((mask & (vi)yes) | (~mask & (vi)no));
+}
+
+/* a < x ? x : a, so a NaN in x is dropped and a NaN in a stays. */
+FN vf max_keep(vf a, vf x)
+{
+#if defined(__AVX512F__)
+    return (vf)_mm512_max_ps((__m512)x, (__m512)a);
+#elif defined(__AVX2__)
+    return (vf)_mm256_max_ps((__m256)x, (__m256)a);
+#else
+    return choose(a < x, x, a);
+#endif
+}
+
+FN bool any_above(vf x, vf limit)
+{
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask((__m512)x, (__m512)limit, _CMP_GT_OQ) != 0;
+#elif defined(__AVX2__)
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)x, (__m256)limit, _CMP_GT_OQ)) != 0;
+#else
+    const vi above = x > limit;
+    int32_t any = 0;
+    for (int i = 0; i < LANES; i++)
+        any |= above[i];
+    return any != 0;
+#endif
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Storage dtypes                                                                             */
+
+/* Exact. Conversion of an f16 subnormal never meets an f32 one, which would be taken for 0. */
+FN vf f16_lanes(vh h)
+{
+#if defined(__AVX512F__)
+    return (vf)_mm512_cvtph_ps((__m256i)h);
+#elif defined(__AVX2__)
+    return (vf)_mm256_cvtph_ps((__m128i)h);
+#else
+    const vu wide = __builtin_convertvector(h, vu);
+    const vu sign = (wide & 0x8000u) << 16, rest = wide & 0x7fffu;
+    const vf tiny = __builtin_convertvector((vi)rest, vf) * 0x1p-24f;
+    const vu top = (vu)(rest >= 0x7c00u) & (112u << 23);
+    const vu normal = (rest << 13) + (112u << 23) + top;
+    return (vf)((vu)choose((vi)(rest < 0x400u), tiny, (vf)normal) | sign);
+#endif
+}
+
+FN vf bf16_lanes(vh h) { return (vf)(__builtin_convertvector(h, vu) << 16); }
+
+FN size_t bytes_of(int type) { return type == CLATTN_F32 ? 4 : 2; }
+
+FN vf load(int type, const void *p)
+{
+    if (type == CLATTN_F16)
+        return f16_lanes(*(const vh_mem *)p);
+    if (type == CLATTN_BF16)
+        return bf16_lanes(*(const vh_mem *)p);
+    return load_f32(p);
+}
+
+/* The first n of LANES elements, zeros after them; reads nothing else. */
+FN vf load_first(int type, const void *p, int n)
+{
+    unsigned char part[4 * LANES] = { 0 };
+    if (n >= LANES)
+        return load(type, p);
+    if (n > 0)
+        memcpy(part, p, (size_t)n * bytes_of(type));
+    return load(type, part);
+}
+
+/* Round to nearest even; values of 65520 and more become inf, a NaN stays one. */
+FN vh to_f16_lanes(vf x)
+{
+#if defined(__AVX512F__)
+    return (vh)_mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT);
+#elif defined(__AVX2__)
+    return (vh)_mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT);
+#else
+    const vu bits = (vu)x, size = bits & 0x7fffffffu, sign = (bits >> 16) & 0x8000u;
+    const vu normal = (size - (112u << 23) + 0xfffu + ((size >> 13) & 1u)) >> 13;
+    /* Below 2^-14 a sum with 0.5 rounds to the steps of an f16 subnormal. */
+    const vu tiny = (vu)((vf)size + 0.5f) - 0x3f000000u;
+    const vu nan = 0x7e00u | ((size >> 13) & 0x3ffu);
+    vf h = choose((vi)(size < 0x38800000u), (vf)tiny, (vf)normal);
+    h = choose((vi)(size >= 0x477ff000u), (vf)((vu){ 0 } + 0x7c00u), h);
+    h = choose((vi)(size > 0x7f800000u), (vf)nan, h);
+    return __builtin_convertvector((vu)h | sign, vh);
+#endif
+}
+
+FN vh to_bf16_lanes(vf x)
+{
+    const vu bits = (vu)x;
+    const vu rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    return __builtin_convertvector((vu)choose(x == x, (vf)rounded, (vf)((bits >> 16) | 0x40u)), vh);
+}
+
+FN void store(int type, void *p, vf x)
+{
+    if (type == CLATTN_F16)
+        *(vh_mem *)p = to_f16_lanes(x);
+    else if (type == CLATTN_BF16)
+        *(vh_mem *)p = to_bf16_lanes(x);
+    else
+        store_f32(p, x);
+}
+
+FN void store_first(int type, void *p, vf x, int n)
+{
+    unsigned char part[4 * LANES];
+    if (n >= LANES) {
+        store(type, p, x);
+        return;
+    }
+    store(type, part, x);
+    memcpy(p, part, (size_t)n * bytes_of(type));
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Transposition and reduction                                                                */
+
+#if LANES == 16
+#define ZIP_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define ZIP_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif LANES == 8
+#define ZIP_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define ZIP_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define ZIP_LOW 0, 4, 1, 5
+#define ZIP_HIGH 2, 6, 3, 7
+#endif
+
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vi){ __VA_ARGS__ })
+#endif
+
+/* Each round moves the highest bit of the position of an element to the lowest place. */
+FN void transpose(vf *rows)
+{
+    UNROLL
+    for (int round = 1; round < LANES; round *= 2) {
+        vf next[LANES];
+        UNROLL
+        for (int i = 0; i < LANES / 2; i++) {
+            next[2 * i] = SHUFFLE(rows[i], rows[i + LANES / 2], ZIP_LOW);
+            next[2 * i + 1] = SHUFFLE(rows[i], rows[i + LANES / 2], ZIP_HIGH);
+        }
+        UNROLL
+        for (int i = 0; i < LANES; i++)
+            rows[i] = next[i];
+    }
+}
+
+/* Each round joins the lower with the upper half; in the end every lane has the whole. */
+FN float max_of(vf x)
+{
+    UNROLL
+    for (int round = 1; round < LANES; round *= 2)
+        x = max_keep(SHUFFLE(x, x, ZIP_LOW), SHUFFLE(x, x, ZIP_HIGH));
+    return x[0];
+}
+
+FN float sum_of(vf x)
+{
+    UNROLL
+    for (int round = 1; round < LANES; round *= 2)
+        x = SHUFFLE(x, x, ZIP_LOW) + SHUFFLE(x, x, ZIP_HIGH);
+    return x[0];
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Functions                                                                                  */
+
+/* Adding this to |x| < 2^21 rounds x to an integer and leaves it plus 127 in the low bits. */
+#define ROUND_SHIFT (0x1.8p23f + 127)
+
+/* 2^n for the n that was rounded into the low bits; n in [-127, 127], and -127 gives 0. */
+FN vf power_of_two(vf shifted) { return (vf)((vi)shifted << 23); }
+
+/*
+ * 2^x for x <= 127, to 1 ulp; 0 below -126.5; a NaN stays a NaN. Minimax polynomial of relative
+ * error 3e-9 on [-0.5, 0.5].
+ */
+FN vf exp2_lanes(vf x)
+{
+    /* The operand order of max_keep() lets a NaN through. */
+    x = max_keep(x, splat(-127.0f));
+    const vf shifted = x + ROUND_SHIFT;
+    const vf f = x - (shifted - ROUND_SHIFT);
+    vf p = f * 1.559467782e-4f + 1.340664341e-3f;
+    p = p * f + 9.617692791e-3f;
+    p = p * f + 5.550310388e-2f;
+    p = p * f + 2.402265221e-1f;
+    p = p * f + 6.931472421e-1f;
+    p = p * f + 1.0f;
+    return p * power_of_two(shifted);
+}
+
+/*
+ * tanh, to 2 ulp: x + x^3 P(x^2) below 0.6 (minimax, relative error 3e-9), 1 - 2 / (exp(2x) + 1)
+ * above, where the rounding of the quotient counts little. A NaN stays a NaN.
+ */
+FN vf tanh_lanes(vf x)
+{
+    const vi sign = (vi)x & INT32_MIN;
+    const vf size = (vf)((vi)x ^ sign), z = x * x;
+    vf p = z * -5.895158276e-3f + 2.079597116e-2f;
+    p = p * z - 5.378383026e-2f;
+    p = p * z + 1.333192438e-1f;
+    p = p * z - 3.333329856e-1f;
+    const vf small = x + x * z * p;
+    const vf bounded = choose(size > 20.0f, splat(20.0f), size); /* where the result is 1 */
+    const vf large = 1.0f - 2.0f / (exp2_lanes(bounded * 2.88539008f) + 1.0f);
+    return choose(size < 0.6f, small, (vf)((vi)large | sign));
+}
+
+#endif

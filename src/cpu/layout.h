@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the workspace of native attention is divided. */
+#ifndef CLA_LAYOUT_H
+#define CLA_LAYOUT_H
+
+#include "block.h"
+
+/* Tunables of attn_native. */
+enum {
+    CLA_NATIVE_ROWS,  /* query rows of a task */
+    CLA_NATIVE_KEYS,  /* keys of a tile */
+    CLA_NATIVE_SPLIT, /* keys of a part, where keys are split */
+};
+
+/* In floats from the start of the workspace. */
+typedef struct cla_layout {
+    size_t scratch, slot;      /* scratch of all threads, and of one */
+    bool packs;                /* some sequence has its keys packed */
+    size_t keys, panels;       /* packed keys: panels of one key head over all sequences */
+    int splits;                /* parts the keys of a sequence are split into, at most */
+    size_t part_o, part_stat;  /* [B][Hk][splits][part_rows] of value_ld floats, and of 2 */
+    size_t part_rows;
+    size_t total;
+} cla_layout;
+
+cla_layout cla_layout_of(const cla_attn *p, const int *t);
+
+/* Workspace of attn_probs_native. */
+size_t cla_cpu_probs_bytes(const cla_attn *p);
+
+/* Workspace of argmax_native; writes splits, split_keys and work_o. */
+size_t cla_cpu_argmax_bytes(cla_attn *p);
+
+/* Threads that have scratch memory: workspace is laid out before the number of threads is known. */
+int cla_scratch_slots(void);
+
+/* Threads worth starting for so many multiply-adds; at most cla_scratch_slots(). */
+int cla_threads(const cla_cpu *cpu, double multiply_adds);
+int cla_thread_id(void);
+
+#endif

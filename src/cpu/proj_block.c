@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Projections, one task at a time: packing, a register-blocked product, dot products that read the
+ * weights in place, and what happens to sums before they are stored. Compiled once per instruction
+ * set; CLA_PROJ_OPS names the table.
+ */
+#include "proj_lanes.h"
+
+extern const cla_proj_ops CLA_PROJ_OPS;
+
+/* ------------------------------------------------------------------------------------------ */
+/* Packing                                                                                    */
+
+/* Columns of M of LANES slots; to is [column][32]. */
+typedef struct strip_source {
+    const cla_proj *p;
+    const cla_proj_part *part;
+    source w[LANES];
+    int first, n;
+} strip_source;
+
+/* Squares of LANES columns, transposed. */
+FN void pack_along_m(const int type, const strip_source *s, float *to)
+{
+    int m = 0;
+    for (; m + LANES <= s->n; m += LANES) {
+        vf x[LANES];
+        UNROLL
+        for (int j = 0; j < LANES; j++)
+            x[j] = weights_in_order(type, s->p, s->part, &s->w[j], s->first + m);
+        transpose(x);
+        UNROLL
+        for (int j = 0; j < LANES; j++)
+            store_f32(to + (size_t)(m + j) * CLA_PROJ_PANEL, x[j]);
+    }
+    for (; m < s->n; m++)
+        for (int j = 0; j < LANES; j++)
+            to[(size_t)m * CLA_PROJ_PANEL + j] = weight(s->p, s->part, &s->w[j], s->first + m);
+}
+
+/* Slots that lie side by side in memory. */
+FN void pack_along_k(const int type, const strip_source *s, float *to)
+{
+    const int64_t step = s->part->w.stride[2] * (int64_t)element_bytes(type);
+    const char *from = s->w[0].at + s->first * step;
+    float factor[LANES];
+    for (int j = 0; j < LANES; j++)
+        factor[j] = s->w[j].factor;
+    for (int m = 0; m < s->n; m++, from += step)
+        store_f32(to + (size_t)m * CLA_PROJ_PANEL, load_weights(type, from) * load_f32(factor));
+}
+
+static void pack_apart(const strip_source *s, float *to)
+{
+    for (int m = 0; m < s->n; m++)
+        for (int j = 0; j < LANES; j++)
+            to[(size_t)m * CLA_PROJ_PANEL + j] = weight(s->p, s->part, &s->w[j], s->first + m);
+}
+
+FN void pack_typed(const int type, const cla_proj *p, const cla_proj_part *part, int slot,
+                   int first, int n, float *to)
+{
+    for (int c = 0; c < CLA_PROJ_PANEL; c += LANES) {
+        strip_source s = { .p = p, .part = part, .first = first, .n = n };
+        for (int j = 0; j < LANES; j++)
+            s.w[j] = source_of(p, part, slot + c + j);
+        if (p->w_along == CLA_W_ALONG_M)
+            pack_along_m(type, &s, to + c);
+        else if (type != CLATTN_I4 && lie_together(p, part, slot + c, LANES))
+            pack_along_k(type, &s, to + c);
+        else
+            pack_apart(&s, to + c);
+    }
+}
+
+static void pack_weights(const cla_proj *p, const cla_proj_part *part, int slot, int first, int n,
+                         float *to)
+{
+    switch (p->w_type) {
+    case CLATTN_F16:
+        pack_typed(CLATTN_F16, p, part, slot, first, n, to);
+        break;
+    case CLATTN_BF16:
+        pack_typed(CLATTN_BF16, p, part, slot, first, n, to);
+        break;
+    case CLATTN_I8:
+        pack_typed(CLATTN_I8, p, part, slot, first, n, to);
+        break;
+    case CLATTN_I4:
+        pack_typed(CLATTN_I4, p, part, slot, first, n, to);
+        break;
+    default:
+        pack_typed(CLATTN_F32, p, part, slot, first, n, to);
+        break;
+    }
+}
+
+static void fetch_weights(const cla_proj *p, const cla_proj_part *part, int slot, int first, int n)
+{
+    if (p->w_along != CLA_W_ALONG_M)
+        return;
+    const int values = p->w_type == CLATTN_I4 ? 2 : 1; /* of an element */
+    const size_t bytes = element_bytes(p->w_type);
+    const char *at = source_of(p, part, slot).at + (size_t)(first / values) * bytes;
+    for (size_t i = 0; i < (size_t)(n / values) * bytes; i += 64)
+        __builtin_prefetch(at + i, 0, 2);
+}
+
+/* 12 rows at a time through squares of LANES. */
+FN void pack_rows_of(const int type, const cla_proj *p, int row, int first, int n, float *to)
+{
+    enum { BLOCK = CLA_PROJ_BLOCK };
+    const char *from[BLOCK + LANES];
+    for (int r = 0; r < BLOCK + LANES; r++)
+        from[r] = x_row(p, row + r < p->rows ? row + r : p->rows - 1);
+    for (int m = 0; m < n; m += LANES)
+        for (int r = (BLOCK - 1) / LANES * LANES; r >= 0; r -= LANES) {
+            vf x[LANES];
+            const int columns = n - m < LANES ? n - m : LANES;
+            UNROLL
+            for (int j = 0; j < LANES; j++)
+                x[j] = load_x(type, from[r + j], first + m, p->M);
+            transpose(x);
+            /* Whole vectors where what they write too much is written over later. */
+            float *at = to + (size_t)m * BLOCK + r;
+            for (int j = 0; j < columns; j++, at += BLOCK)
+                if (r + LANES <= BLOCK || m + j + 1 < n)
+                    store_f32(at, x[j]);
+                else
+                    memcpy(at, &x[j], (size_t)(BLOCK - r) * sizeof(float));
+        }
+}
+
+static void pack_rows(const cla_proj *p, int row, int first, int n, float *to)
+{
+    switch (p->in_type) {
+    case CLATTN_F16:
+        pack_rows_of(CLATTN_F16, p, row, first, n, to);
+        break;
+    case CLATTN_BF16:
+        pack_rows_of(CLATTN_BF16, p, row, first, n, to);
+        break;
+    default:
+        pack_rows_of(CLATTN_F32, p, row, first, n, to);
+        break;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Product of packed blocks                                                                   */
+
+/* Two vectors of sums a row: 24 of 32 registers with AVX-512, 12 of 16 otherwise. */
+#if LANES == 16
+#define ROWS 12
+#else
+#define ROWS 6
+#endif
+
+FN void multiply_part(const float *x, const float *w, int n, float *sums)
+{
+    vf s[ROWS][2];
+    UNROLL
+    for (int r = 0; r < ROWS; r++)
+        for (int j = 0; j < 2; j++)
+            s[r][j] = load_f32(sums + r * CLA_PROJ_PANEL + j * LANES);
+    for (int i = 0; i < n; i++, x += CLA_PROJ_BLOCK, w += CLA_PROJ_PANEL) {
+        const vf w0 = load_f32(w), w1 = load_f32(w + LANES);
+        UNROLL
+        for (int r = 0; r < ROWS; r++) {
+            const vf a = splat(x[r]);
+            s[r][0] += a * w0;
+            s[r][1] += a * w1;
+        }
+    }
+    UNROLL
+    for (int r = 0; r < ROWS; r++)
+        for (int j = 0; j < 2; j++)
+            store_f32(sums + r * CLA_PROJ_PANEL + j * LANES, s[r][j]);
+}
+
+static void multiply(const float *x, const float *w, int n, float *sums)
+{
+    for (int c = 0; c < CLA_PROJ_PANEL; c += 2 * LANES)
+        for (int r = 0; r < CLA_PROJ_BLOCK; r += ROWS)
+            multiply_part(x + r, w + c, n, sums + r * CLA_PROJ_PANEL + c);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Weights in place                                                                           */
+
+/* i4 vectors hold even columns, then odd ones: x follows. */
+static void convert_row(const cla_proj *p, int row, float *to, size_t x_ld)
+{
+    const char *from = x_row(p, row);
+    for (int m = 0; m < (int)x_ld; m += LANES)
+        store_f32(to + m, load_x(p->in_type, from, m, p->M));
+    for (int m = 0; p->w_type == CLATTN_I4 && m < p->M; m += 2 * LANES) {
+        float pairs[2 * LANES];
+        memcpy(pairs, to + m, sizeof pairs);
+        for (int i = 0; i < LANES; i++) {
+            to[m + i] = pairs[2 * i];
+            to[m + LANES + i] = pairs[2 * i + 1];
+        }
+    }
+}
+
+enum { COLUMNS = 8 }; /* slots whose weights are read side by side */
+
+/* R rows by C slots, 16 sums at most. */
+FN void dot_block(const int type, const int R, const int C, const cla_proj *p,
+                  const cla_proj_part *part, const source *w, const float *x, size_t x_ld,
+                  float *sums)
+{
+    vf s[4][COLUMNS] = { 0 };
+    const int whole = type == CLATTN_I4 ? p->M : p->M / LANES * LANES;
+    for (int m = 0; m < whole; m += type == CLATTN_I4 ? 2 * LANES : LANES) {
+        UNROLL
+        for (int c = 0; c < C; c++) {
+            if (type == CLATTN_I4) {
+                vf low, high;
+                load_halves(w[c].at + m / 2, &low, &high);
+                const vf scale = splat(scale_of(p, part, w[c].scale + m / CLA_PROJ_GROUP));
+                UNROLL
+                for (int r = 0; r < R; r++) {
+                    const float *at = x + r * x_ld + m;
+                    s[r][c] += scale * (load_f32(at) * low + load_f32(at + LANES) * high);
+                }
+            } else {
+                const vf b = load_weights(type, w[c].at + m * element_bytes(type));
+                UNROLL
+                for (int r = 0; r < R; r++)
+                    s[r][c] += load_f32(x + r * x_ld + m) * b;
+            }
+        }
+    }
+    UNROLL
+    for (int c = 0; c < C; c++) {
+        if (whole < p->M) {
+            const vf b =
+                load_weights_first(type, w[c].at + whole * element_bytes(type), p->M - whole);
+            UNROLL
+            for (int r = 0; r < R; r++)
+                s[r][c] += load_f32(x + r * x_ld + whole) * b;
+        }
+        UNROLL
+        for (int r = 0; r < R; r++)
+            sums[r * CLA_PROJ_STRIP + c] = sum_of(s[r][c]) * w[c].factor;
+    }
+}
+
+FN void dots_along_m(const int type, const cla_proj_call *c, const cla_proj_part *part, int slot,
+                     int row, int rows, float *sums)
+{
+    const cla_proj *p = c->p;
+    const size_t ld = c->x_ld;
+    for (int j = 0; j < CLA_PROJ_STRIP && slot + j < part->out; j += COLUMNS) {
+        source w[COLUMNS];
+        for (int i = 0; i < COLUMNS; i++)
+            w[i] = source_of(p, part, slot + j + i);
+        const float *x = c->x + (size_t)row * ld;
+        float *to = sums + j;
+        int r = 0;
+        for (; r + 4 <= rows; r += 4, x += 4 * ld, to += 4 * CLA_PROJ_STRIP) {
+            dot_block(type, 4, COLUMNS / 2, p, part, w, x, ld, to);
+            dot_block(type, 4, COLUMNS / 2, p, part, w + COLUMNS / 2, x, ld, to + COLUMNS / 2);
+        }
+        for (; r + 2 <= rows; r += 2, x += 2 * ld, to += 2 * CLA_PROJ_STRIP)
+            dot_block(type, 2, COLUMNS, p, part, w, x, ld, to);
+        if (r < rows)
+            dot_block(type, 1, COLUMNS, p, part, w, x, ld, to);
+    }
+}
+
+/* Up to 4 rows by the vectors of a strip, broadcasting numbers of x. */
+FN void add_rows(const int type, const int R, const cla_proj *p, const cla_proj_part *part,
+                 const source *w, const float *x, size_t x_ld, float *sums)
+{
+    enum { VECTORS = CLA_PROJ_STRIP / LANES };
+    vf s[4][VECTORS] = { 0 };
+    const int64_t step = part->w.stride[2] * (int64_t)element_bytes(type);
+    const char *from = w[0].at;
+    for (int m = 0; m < p->M; m++, from += step) {
+        UNROLL
+        for (int v = 0; v < VECTORS; v++) {
+            const vf b = load_weights(type, from + (size_t)(v * LANES) * element_bytes(type));
+            UNROLL
+            for (int r = 0; r < R; r++)
+                s[r][v] += splat(x[r * x_ld + m]) * b;
+        }
+    }
+    for (int r = 0; r < R; r++)
+        for (int v = 0; v < VECTORS; v++)
+            for (int j = 0; j < LANES; j++)
+                sums[r * CLA_PROJ_STRIP + v * LANES + j] = s[r][v][j] * w[v * LANES + j].factor;
+}
+
+static void add_apart(const cla_proj *p, const cla_proj_part *part, int count, const source *w,
+                      const float *x, float *sums)
+{
+    for (int j = 0; j < count; j++) {
+        float sum = 0;
+        for (int m = 0; m < p->M; m++)
+            sum += x[m] * weight(p, part, &w[j], m);
+        sums[j] = sum;
+    }
+}
+
+FN void dots_along_k(const int type, const cla_proj_call *c, const cla_proj_part *part, int slot,
+                     int row, int rows, float *sums)
+{
+    const cla_proj *p = c->p;
+    const int left = part->out - slot, count = left < CLA_PROJ_STRIP ? left : CLA_PROJ_STRIP;
+    const bool together = lie_together(p, part, slot, CLA_PROJ_STRIP);
+    source w[CLA_PROJ_STRIP];
+    for (int j = 0; j < count; j++)
+        w[j] = source_of(p, part, slot + j);
+    const float *x = c->x + (size_t)row * c->x_ld;
+    for (int r = 0; r < rows;) {
+        const float *from = x + (size_t)r * c->x_ld;
+        float *to = sums + r * CLA_PROJ_STRIP;
+        if (!together) {
+            add_apart(p, part, count, w, from, to);
+            r++;
+        } else if (r + 4 <= rows) {
+            add_rows(type, 4, p, part, w, from, c->x_ld, to);
+            r += 4;
+        } else {
+            add_rows(type, 1, p, part, w, from, c->x_ld, to);
+            r++;
+        }
+    }
+}
+
+FN void dots_typed(const int type, const cla_proj_call *c, int part, int slot, int row, int rows,
+                   float *sums)
+{
+    if (c->p->w_along == CLA_W_ALONG_M)
+        dots_along_m(type, c, &c->p->part[part], slot, row, rows, sums);
+    else
+        dots_along_k(type, c, &c->p->part[part], slot, row, rows, sums);
+}
+
+static void dots(const cla_proj_call *c, int part, int slot, int row, int rows, float *sums)
+{
+    switch (c->p->w_type) {
+    case CLATTN_F16:
+        dots_typed(CLATTN_F16, c, part, slot, row, rows, sums);
+        break;
+    case CLATTN_BF16:
+        dots_typed(CLATTN_BF16, c, part, slot, row, rows, sums);
+        break;
+    case CLATTN_I8:
+        dots_typed(CLATTN_I8, c, part, slot, row, rows, sums);
+        break;
+    case CLATTN_I4:
+        dots_along_m(CLATTN_I4, c, &c->p->part[part], slot, row, rows, sums);
+        break;
+    default:
+        dots_typed(CLATTN_F32, c, part, slot, row, rows, sums);
+        break;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Results                                                                                    */
+
+/* What the rows of 32 slots share. */
+typedef struct strip {
+    int count;
+    bool together;                     /* side by side in a row of y */
+    cla_column column[CLA_PROJ_PANEL]; /* together and not turned: only the first */
+    float bias[CLA_PROJ_PANEL];
+} strip;
+
+static void strip_init(strip *s, const cla_proj *p, const cla_proj_part *part, int slot)
+{
+    const int left = part->out - slot;
+    s->count = left < CLA_PROJ_PANEL ? left : CLA_PROJ_PANEL;
+    s->together =
+        !(part->flags & CLA_PROJ_NEOX) && slot / part->K == (slot + s->count - 1) / part->K;
+    const bool plain = s->together && !(part->flags & CLA_PROJ_ROTARY);
+    s->column[0] = cla_column_of(part, slot);
+    for (int j = 1; j < s->count && !plain; j++)
+        s->column[j] = cla_column_of(part, slot + j);
+    for (int j = 0; j < s->count && (part->flags & CLA_PROJ_BIAS); j++) {
+        const cla_column c =
+            plain ? (cla_column){ s->column[0].h, s->column[0].k + j } : s->column[j];
+        s->bias[j] = load_one(p->bias_type,
+                              element(&part->bias, p->bias_type, c.h * part->bias.stride[0] + c.k));
+    }
+}
+
+static void rotate(const float *turns, const strip *s, bool halves, float *z)
+{
+    for (int j = 0; j < s->count; j += 2) {
+        const float *cs = turns + 2 * (halves ? s->column[j].k : s->column[j].k / 2);
+        const float u = z[j], v = z[j + 1];
+        z[j] = u * cs[0] - v * cs[1];
+        z[j + 1] = u * cs[1] + v * cs[0];
+    }
+}
+
+/* One row: y = z + residual. */
+FN void put_typed(const int type, const cla_proj *p, const cla_proj_part *part, const strip *s,
+                  int b, int n, const float *z)
+{
+    const cla_column first = s->column[0];
+    char *y = element(&part->y, type, at_row(&part->y, b, n, first));
+    const char *residual =
+        part->flags & CLA_PROJ_RESIDUAL
+            ? element(&part->residual, p->residual_type, at_row(&part->residual, b, n, first))
+            : NULL;
+    for (int j = 0; j < s->count; j += LANES) {
+        vf x = load_f32(z + j);
+        if (residual)
+            x += load_first(p->residual_type, residual + (size_t)j * bytes_of(p->residual_type),
+                            s->count - j);
+        store_first(type, y + (size_t)j * bytes_of(type), x, s->count - j);
+    }
+}
+
+static void put_together(const cla_proj *p, const cla_proj_part *part, const strip *s, int b, int n,
+                         const float *z)
+{
+    switch (p->out_type) {
+    case CLATTN_F16:
+        put_typed(CLATTN_F16, p, part, s, b, n, z);
+        break;
+    case CLATTN_BF16:
+        put_typed(CLATTN_BF16, p, part, s, b, n, z);
+        break;
+    default:
+        put_typed(CLATTN_F32, p, part, s, b, n, z);
+        break;
+    }
+}
+
+static void put_apart(const cla_proj *p, const cla_proj_part *part, const strip *s, int b, int n,
+                      float *z)
+{
+    for (int j = 0; j < s->count; j++) {
+        if (part->flags & CLA_PROJ_RESIDUAL)
+            z[j] +=
+                load_one(p->residual_type, element(&part->residual, p->residual_type,
+                                                   at_row(&part->residual, b, n, s->column[j])));
+        store_first(p->out_type,
+                    element(&part->y, p->out_type, at_row(&part->y, b, n, s->column[j])),
+                    splat(z[j]), 1);
+    }
+}
+
+static void finish(const cla_proj_call *c, int index, int slot, int row, int rows, float *sums)
+{
+    const cla_proj *p = c->p;
+    const cla_proj_part *part = &p->part[index];
+    strip s;
+    strip_init(&s, p, part, slot);
+    int b = row / p->N, n = row % p->N;
+    for (int r = 0; r < rows; r++, sums += CLA_PROJ_PANEL) {
+        if (part->flags & CLA_PROJ_BIAS)
+            for (int j = 0; j < s.count; j++)
+                sums[j] += s.bias[j];
+        if (part->flags & CLA_PROJ_ROTARY)
+            rotate(c->turns[index] + (size_t)(row + r) * part->K, &s, part->flags & CLA_PROJ_NEOX,
+                   sums);
+        if (s.together)
+            put_together(p, part, &s, b, n, sums);
+        else
+            put_apart(p, part, &s, b, n, sums);
+        if (++n == p->N) {
+            n = 0;
+            b++;
+        }
+    }
+}
+
+const cla_proj_ops CLA_PROJ_OPS = {
+    .pack_weights = pack_weights,
+    .fetch_weights = fetch_weights,
+    .pack_rows = pack_rows,
+    .multiply = multiply,
+    .convert_row = convert_row,
+    .dots = dots,
+    .finish = finish,
+};

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything known about a device, probed once. Kernels and descriptors ask this, never a name. */
+#ifndef CLA_DEVICE_H
+#define CLA_DEVICE_H
+
+#include <clattn/clattn.h>
+
+/* Capabilities a kernel may need; found by building and running a tiny kernel. */
+enum {
+    CLA_CAP_FP16 = 1u << 0,
+    CLA_CAP_FP64 = 1u << 1,
+    CLA_CAP_SUBGROUPS = 1u << 2,
+};
+
+typedef struct cla_dev {
+    clattn_device_info info;
+    uint32_t caps;           /* CLA_CAP_ bits */
+    size_t max_items[3];     /* work-items of a work-group per dimension */
+    int vector_floats;       /* floats of a native vector; 1: the device wants scalar work-items */
+} cla_dev;
+
+/* A CPU whose compiler keeps float16 in registers: what the cpu family of kernels is made for. */
+static inline bool cla_dev_is_vector_cpu(const cla_dev *dev)
+{
+    return dev->info.type == CLATTN_DEVICE_CPU && dev->vector_floats >= 4;
+}
+
+/* What every OpenCL 1.2 device is assumed to offer; the safe configuration must be legal on it. */
+#define CLA_MIN_WORK_GROUP 64
+#define CLA_MIN_LOCAL_BYTES (16u << 10)
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Running plans. */
+#include <string.h>
+
+#include "plan.h"
+#include "staging.h"
+
+/* Problems are copied to the stack for a run: buffers and offsets change, the plan does not. */
+typedef union problem_copy {
+    char bytes[CLA_MAX_PROBLEM];
+    int64_t align;
+} problem_copy;
+
+static cla_view *work_view(const cla_op *op, void *problem)
+{
+    return (cla_view *)((char *)problem + op->work);
+}
+
+/*
+ * The workspace of this run: the caller's, else the plan's. Offsets in the problem count from its
+ * start.
+ */
+static clattn_status attach_workspace(clattn_plan *plan, void *problem)
+{
+    clattn_ctx *ctx = plan->ctx;
+    cla_view *work = work_view(plan->op, problem);
+    int64_t first = 0;
+    if (work->dtype != CLATTN_NONE) {
+        CLA_REQUIRE(ctx, (size_t)work->span >= plan->workspace_bytes, CLATTN_ERR_SHAPE,
+                    "%s: the workspace has %lld bytes, the plan needs %zu", plan->op->name,
+                    (long long)work->span, plan->workspace_bytes);
+        first = work->offset / (int64_t)sizeof(float);
+    } else if (plan->workspace_bytes > 0) {
+        if (!plan->workspace)
+            CLA_TRY(clattn_buffer_create(ctx, plan->workspace_bytes, &plan->workspace));
+        work->buffer = plan->workspace;
+        work->host = plan->workspace->host;
+    }
+    if (plan->op->rebase)
+        plan->op->rebase(problem, first);
+    for (const cla_slot *slot = plan->op->slots; slot->name; slot++) {
+        cla_view *view = cla_slot_view(slot, problem);
+        if (view->in_work) {
+            view->buffer = work->buffer;
+            view->host = work->host;
+            view->offset += first;
+        }
+    }
+    return CLATTN_OK;
+}
+
+static clattn_status run_native(clattn_plan *plan, const void *problem)
+{
+    for (int i = 0; i < plan->num_choices; i++) {
+        const cla_choice *choice = &plan->choices[i];
+        CLA_REQUIRE(plan->ctx,
+                    choice->kernel->native(&plan->ctx->cpu, problem, choice->t) == CLATTN_OK,
+                    CLATTN_ERR_MEMORY, "%s: out of host memory in %s", plan->op->name,
+                    choice->kernel->name);
+    }
+    return CLATTN_OK;
+}
+
+static void *any_mem(const cla_op *op, void *problem)
+{
+    for (const cla_slot *slot = op->slots; slot->name; slot++) {
+        const cla_view *view = cla_slot_view(slot, problem);
+        if (view->buffer && view->buffer->mem)
+            return view->buffer->mem;
+    }
+    return NULL;
+}
+
+static clattn_status run(clattn_plan *plan, void *problem, const cla_events *events)
+{
+    CLA_TRY(attach_workspace(plan, problem));
+    if (!plan->ctx->cl)
+        return run_native(plan, problem);
+    return cla_cl_launch_run(plan->ctx, plan->launches, plan->num_launches, problem,
+                             any_mem(plan->op, problem), events);
+}
+
+static clattn_status run_staged(clattn_plan *plan, void *problem, const cla_events *events)
+{
+    cla_staging staging;
+    clattn_status s = cla_staging_in(plan->ctx, plan->op, problem, &staging);
+    if (s == CLATTN_OK)
+        s = run(plan, problem, events);
+    if (s == CLATTN_OK)
+        s = cla_staging_out(&staging);
+    cla_staging_free(&staging);
+    return s;
+}
+
+/* The caller's tensors with what the plan derived for its own copy. */
+static void take_views(const clattn_plan *plan, const void *problem, void *copy)
+{
+    memcpy(copy, plan->problem, plan->op->size);
+    for (const cla_slot *slot = plan->op->slots; slot->name; slot++) {
+        cla_view *view = cla_slot_view(slot, copy);
+        if (!view->in_work)
+            *view = *(const cla_view *)((const char *)problem + slot->offset);
+    }
+    memcpy((char *)copy + plan->op->varies, (const char *)problem + plan->op->varies,
+           plan->op->varies_size);
+    *work_view(plan->op, copy) = *(const cla_view *)((const char *)problem + plan->op->work);
+}
+
+clattn_status cla_plan_execute(clattn_plan *plan, const void *problem, const cla_events *events)
+{
+    problem_copy copy;
+    take_views(plan, problem, copy.bytes);
+    const bool staged = cla_staging_needed(plan->ctx, plan->op, problem);
+    CLA_REQUIRE(plan->ctx, !staged || !events->never_block, CLATTN_ERR_ARG,
+                "%s: the enqueue form takes buffers, a tensor is host memory", plan->op->name);
+    if (staged && plan->num_choices > 0)
+        return run_staged(plan, copy.bytes, events);
+    return run(plan, copy.bytes, events);
+}
+
+clattn_status cla_plan_enter(clattn_plan *plan, const cla_op *op)
+{
+    if (!plan)
+        return CLATTN_ERR_ARG;
+    CLA_TRY(cla_enter(plan->ctx));
+    CLA_REQUIRE(plan->ctx, !op || plan->op == op, CLATTN_ERR_ARG,
+                "the plan is of operation %s, the call is for %s", plan->op->name, op->name);
+    return CLATTN_OK;
+}
+
+clattn_status cla_plan_run_on(clattn_plan *plan, const void *problem, const cla_events *events)
+{
+    CLA_REQUIRE(plan->ctx, !problem || cla_plan_fits(plan, plan->op, problem), CLATTN_ERR_SHAPE,
+                "%s: shapes, strides, dtypes or options differ from those the plan was made with",
+                plan->op->name);
+    return cla_plan_execute(plan, problem ? problem : plan->problem, events);
+}
+
+clattn_status clattn_plan_run(clattn_plan *plan)
+{
+    static const cla_events none = { 0 };
+    CLA_TRY(cla_plan_enter(plan, NULL));
+    return cla_plan_run_on(plan, NULL, &none);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What follows from a descriptor: its configurations, their legality, texts and -D strings. */
+#include "kernel.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *clattn_kernel_name(int i)
+{
+    if (i < 0)
+        return NULL;
+    int named = 0;
+    for (int n = 0; cla_kernels[n]; n++)
+        if (cla_kernels[n]->stage < CLA_STAGE_HELPER && named++ == i)
+            return cla_kernels[n]->name;
+    return NULL;
+}
+
+const cla_kernel *cla_kernel_find(const char *name)
+{
+    for (int i = 0; cla_kernels[i]; i++)
+        if (strcmp(cla_kernels[i]->name, name) == 0)
+            return cla_kernels[i];
+    return NULL;
+}
+
+bool cla_kernel_is_native(const cla_kernel *kernel)
+{
+    return kernel->native != NULL;
+}
+
+int cla_kernel_num_tunables(const cla_kernel *kernel)
+{
+    int n = 0;
+    while (n < CLA_MAX_TUNABLES && kernel->tunables[n].name)
+        n++;
+    return n;
+}
+
+void cla_kernel_safe_config(const cla_kernel *kernel, int *t)
+{
+    for (int i = 0; i < CLA_MAX_TUNABLES; i++)
+        t[i] = kernel->tunables[i].safe;
+}
+
+static bool fits_device(const cla_kernel *kernel, const cla_dev *dev, const void *problem,
+                        const int *t)
+{
+    const cla_geometry g = kernel->geometry(problem, t);
+    size_t work_group = 1;
+    for (int i = 0; i < g.dims; i++) {
+        work_group *= g.local[i];
+        if (g.local[i] > dev->max_items[i])
+            return false;
+    }
+    return work_group <= dev->info.max_work_group
+        && (!kernel->local_bytes || kernel->local_bytes(problem, t) <= dev->info.local_bytes);
+}
+
+bool cla_kernel_legal(const cla_kernel *kernel, const cla_dev *dev, const void *problem,
+                      const int *t)
+{
+    const bool native = dev->info.type == CLATTN_DEVICE_NATIVE;
+    return cla_kernel_is_native(kernel) == native && (kernel->needs & ~dev->caps) == 0
+        && kernel->ok(dev, problem, t) && (native || fits_device(kernel, dev, problem, t));
+}
+
+static int num_choices(const cla_tunable *tunable)
+{
+    int n = 0;
+    while (n < CLA_MAX_CHOICES && tunable->choices[n])
+        n++;
+    return n;
+}
+
+void cla_config_first(const cla_kernel *kernel, int *t)
+{
+    for (int i = 0; i < CLA_MAX_TUNABLES; i++)
+        t[i] = kernel->tunables[i].choices[0];
+}
+
+bool cla_config_next(const cla_kernel *kernel, int *t)
+{
+    for (int i = 0; i < cla_kernel_num_tunables(kernel); i++) {
+        const cla_tunable *tunable = &kernel->tunables[i];
+        const int n = num_choices(tunable);
+        int at = 0;
+        while (at < n && tunable->choices[at] != t[i])
+            at++;
+        if (at + 1 < n) {
+            t[i] = tunable->choices[at + 1];
+            return true;
+        }
+        t[i] = tunable->choices[0];
+    }
+    return false;
+}
+
+/* Text that grows, as snprintf counts: at may pass size. */
+typedef struct text {
+    char *out;
+    size_t size;
+    int at;
+} text;
+
+static void append(text *s, const char *prefix, const char *name, int value)
+{
+    const size_t used = (size_t)s->at < s->size ? (size_t)s->at : s->size;
+    s->at += snprintf(s->out + used, s->size - used, "%s%s=%d", prefix, name, value);
+}
+
+int cla_config_text(const cla_kernel *kernel, const int *t, char *out, size_t size)
+{
+    text s = { out, size, 0 };
+    if (size)
+        out[0] = '\0';
+    for (int i = 0; i < cla_kernel_num_tunables(kernel); i++)
+        append(&s, i ? " " : "", kernel->tunables[i].name, t[i]);
+    return s.at;
+}
+
+int cla_kernel_options(const cla_kernel *kernel, const void *problem, const int *t, char *out,
+                       size_t size)
+{
+    text s = { out, size, 0 };
+    s.at = snprintf(out, size, "-cl-std=CL1.2");
+    for (int i = 0; i < cla_kernel_num_tunables(kernel); i++)
+        append(&s, " -D", kernel->tunables[i].name, t[i]);
+    for (int i = 0; i < CLA_MAX_CONSTANTS && kernel->constants[i].name; i++) {
+        int32_t value;
+        memcpy(&value, (const char *)problem + kernel->constants[i].offset, sizeof value);
+        append(&s, " -D", kernel->constants[i].name, value);
+    }
+    return s.at;
+}

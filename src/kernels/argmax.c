@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* argmax: argmax attention on any device. Source: cl/argmax.cl */
+#include "argmax_parts.h"
+#include "attn_args.h"
+
+enum { WG, BR, BC, DC, KEYS };
+
+extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_score_clh,
+    cla_src_attn_tile_clh, cla_src_argmax_clh;
+extern const cla_blob cla_src_argmax;
+extern const cla_kernel cla_kernel_argmax, cla_kernel_argmax_pick;
+
+enum { TC = 8 };               /* work-items that share a row, as in cl/attn_tile.clh */
+#define MAX_GROUPS 0x7fffffffu /* of one dimension, on the strictest device */
+#define MAX_LOCAL (32u << 10)  /* what OpenCL 1.2 promises */
+
+static size_t num_groups(const cla_attn *p, const int *t)
+{
+    const size_t tiles = ((size_t)p->Nq + (size_t)t[BR] - 1) / (size_t)t[BR];
+    const size_t keys = (size_t)t[KEYS];
+    const size_t splits = (size_t)p->Nk > keys ? ((size_t)p->Nk + keys - 1) / keys : 1;
+    return tiles * splits * (size_t)p->Hq * (size_t)p->B;
+}
+
+static size_t local_bytes(const void *problem, const int *t)
+{
+    const size_t chunk4 = (size_t)t[DC] / 4 + 1;
+    (void)problem;
+    return ((size_t)t[BR] + (size_t)t[BC]) * chunk4 * 16
+         + (size_t)t[BR] * TC * sizeof(uint64_t);
+}
+
+static int priority(const cla_dev *dev, const void *problem)
+{
+    (void)problem;
+    return dev->info.type == CLATTN_DEVICE_CPU ? 10 : 50;
+}
+
+/* With 2 or 4 rows the sums of a work-item stay in registers. */
+static bool ok(const cla_dev *dev, const void *problem, const int *t)
+{
+    const cla_attn *p = problem;
+    const int rows = t[BR] / (t[WG] / TC);
+    const size_t picked = (size_t)p->B * (size_t)p->Hq * (size_t)p->Nq;
+    (void)dev;
+    return (rows == 2 || rows == 4) && local_bytes(problem, t) <= MAX_LOCAL
+        && num_groups(problem, t) <= MAX_GROUPS && picked <= MAX_GROUPS;
+}
+
+/* Few rows: many parts, so that all compute units read keys. */
+static void estimate(const cla_dev *dev, const void *problem, int *t)
+{
+    const cla_attn *p = problem;
+    const bool roomy = dev->info.local_bytes >= (32u << 10) && dev->info.max_work_group >= 128;
+    t[DC] = 32;
+    t[WG] = p->Nq > 32 && roomy ? 128 : 64;
+    t[BR] = p->Nq > 32 && roomy ? 64 : p->Nq > 16 ? 32 : 16;
+    t[BC] = p->Nq > 32 && roomy ? 64 : 32;
+    t[KEYS] = p->Nq > 32 ? 4096 : 256;
+}
+
+static size_t bind(void *problem, const int *t)
+{
+    return cla_argmax_split(problem, t[KEYS]);
+}
+
+static cla_geometry geometry(const void *problem, const int *t)
+{
+    const size_t wg = (size_t)t[WG];
+    return (cla_geometry){ 1, { num_groups(problem, t) * wg, 1, 1 }, { wg, 1, 1 } };
+}
+
+const cla_kernel cla_kernel_argmax = {
+    .name = "argmax",
+    .revision = 1,
+    .stage = CLA_STAGE_ARGMAX,
+    .parts = { &cla_src_prelude_clh, &cla_src_attn_clh, &cla_src_attn_score_clh,
+               &cla_src_attn_tile_clh, &cla_src_argmax_clh, &cla_src_argmax },
+    .tunables = {
+        [WG] = { "WG", { 64, 128 }, 64 },
+        [BR] = { "BR", { 16, 32, 64 }, 32 },
+        [BC] = { "BC", { 32, 64 }, 32 },
+        [DC] = { "DC", { 32, 64 }, 32 },
+        [KEYS] = { "KEYS", { 256, 1024, 4096 }, 1024 },
+    },
+    .constants = { CLA_ATTN_CONSTANTS },
+    .args = cla_attn_args,
+    .priority = priority,
+    .ok = ok,
+    .estimate = estimate,
+    .bind = bind,
+    .geometry = geometry,
+    .local_bytes = local_bytes,
+    .after = &cla_kernel_argmax_pick,
+};

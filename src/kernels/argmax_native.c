@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* argmax_native: argmax attention on the native CPU. Source: src/cpu/argmax.c, block_argmax.h. */
+#include "cpu/layout.h"
+#include "kernel.h"
+
+extern const cla_kernel cla_kernel_argmax_native;
+
+static int priority(const cla_dev *dev, const void *problem)
+{
+    (void)dev;
+    (void)problem;
+    return 0;
+}
+
+static bool ok(const cla_dev *dev, const void *problem, const int *t)
+{
+    (void)dev;
+    (void)problem;
+    (void)t;
+    return true;
+}
+
+static size_t bind(void *problem, const int *t)
+{
+    (void)t;
+    return cla_cpu_argmax_bytes(problem);
+}
+
+static clattn_status native(struct cla_cpu *cpu, const void *problem, const int *t)
+{
+    (void)t;
+    return cla_cpu_argmax(cpu, problem);
+}
+
+const cla_kernel cla_kernel_argmax_native = {
+    .name = "argmax_native",
+    .revision = 1,
+    .stage = CLA_STAGE_ARGMAX,
+    .priority = priority,
+    .ok = ok,
+    .bind = bind,
+    .native = native,
+};

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host side of ATTN_ARGS in cl/attn.clh, in the same order. */
+#include "attn_args.h"
+
+#define VIEW(f) { CLA_ARG_VIEW, offsetof(cla_attn, f) }
+#define I32(f) { CLA_ARG_I32, offsetof(cla_attn, f) }
+#define I64(f) { CLA_ARG_I64, offsetof(cla_attn, f) }
+#define F32(f) { CLA_ARG_F32, offsetof(cla_attn, f) }
+#define OFF_BHN(f) I64(f.offset), I64(f.stride[0]), I64(f.stride[1]), I64(f.stride[2])
+#define OFF_BHNK(f) OFF_BHN(f), I64(f.stride[3])
+
+#define ATTN_ARGS                                                                              \
+    VIEW(q), VIEW(k), VIEW(v), VIEW(o), VIEW(lse), VIEW(probs), VIEW(mask), VIEW(bias),        \
+    VIEW(alibi), VIEW(sinks), VIEW(cu_q), VIEW(cu_k), VIEW(work),                              \
+    OFF_BHN(q), OFF_BHN(k), OFF_BHN(v), OFF_BHN(o), OFF_BHN(lse), OFF_BHN(probs),              \
+    OFF_BHNK(mask), OFF_BHNK(bias),                                                            \
+    I64(alibi.offset), I64(sinks.offset), I64(cu_q.offset), I64(cu_k.offset),                  \
+    I64(work_k), I64(work_v), I64(work_o), I64(work_lse),                                      \
+    I32(B), I32(Hq), I32(Hk), I32(G), I32(Nq), I32(Nk), I32(Tq), I32(Tk),                      \
+    I32(causal), I32(left), I32(right), I32(splits), I32(split_keys),                          \
+    I32(probs_head), I32(probs_row), I32(probs_heads), I32(probs_rows),                        \
+    F32(scale), F32(softcap)
+
+const cla_arg cla_attn_args[] = { ATTN_ARGS, { CLA_ARG_END, 0 } };
+
+const cla_arg cla_argmax_pick_args[] = {
+    ATTN_ARGS, VIEW(index), OFF_BHN(index), { CLA_ARG_END, 0 },
+};

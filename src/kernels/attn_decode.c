@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attn_decode: attention for few rows on any device. Source: cl/attn_decode.cl */
+#include "attn_args.h"
+
+enum { WG, RB, SPLIT };
+
+extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_score_clh,
+    cla_src_attn_decode;
+extern const cla_kernel cla_kernel_attn_merge, cla_kernel_attn_decode;
+
+enum { LANES = 8, MAX_KEPT_D = 256, MAX_SPLITS = 256 }; /* the first two as in the source */
+#define MAX_GROUPS 0x7fffffffu /* of one dimension, on the strictest device */
+#define MAX_QUERIES (1 << 30)  /* of a key/value head, counted in int */
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* Keys of one part, from Nk and SPLIT alone: what else is in the batch changes no result. */
+static size_t split_keys(const cla_attn *p, const int *t)
+{
+    const size_t parts = ceil_div((size_t)p->Nk, (size_t)t[SPLIT]);
+    if (parts <= MAX_SPLITS)
+        return (size_t)t[SPLIT];
+    return ceil_div(ceil_div((size_t)p->Nk, MAX_SPLITS), 256) * 256;
+}
+
+static size_t num_splits(const cla_attn *p, const int *t)
+{
+    const size_t parts = ceil_div((size_t)p->Nk, split_keys(p, t));
+    return parts ? parts : 1;
+}
+
+static size_t num_groups(const cla_attn *p, const int *t)
+{
+    const size_t blocks = ceil_div((size_t)p->G * (size_t)p->Nq, (size_t)t[RB]);
+    const size_t slices = ceil_div(ceil_div((size_t)p->Dv, 4), (size_t)t[WG]);
+    return blocks * slices * num_splits(p, t) * (size_t)p->Hk * (size_t)p->B;
+}
+
+/* Up to 16 rows prefill leaves most of its tile or most of the device idle. */
+static int priority(const cla_dev *dev, const void *problem)
+{
+    const cla_attn *p = problem;
+    if (dev->info.type == CLATTN_DEVICE_CPU)
+        return p->Nq <= 16 ? 20 : 5;
+    return p->Nq <= 16 ? 60 : 40;
+}
+
+static bool ok(const cla_dev *dev, const void *problem, const int *t)
+{
+    const cla_attn *p = problem;
+    (void)dev;
+    return (int64_t)p->G * p->Nq <= MAX_QUERIES && num_groups(p, t) <= MAX_GROUPS;
+}
+
+static void estimate(const cla_dev *dev, const void *problem, int *t)
+{
+    const cla_attn *p = problem;
+    const int64_t queries = (int64_t)p->G * p->Nq;
+    const bool roomy = dev->info.local_bytes >= (32u << 10) && dev->info.max_work_group >= 128;
+    const int most = roomy ? 8 : 4;
+    t[RB] = 1;
+    while (t[RB] < most && t[RB] < queries)
+        t[RB] *= 2;
+    t[WG] = roomy ? 128 : 64;
+    /* Parts for two work-groups per compute unit from one sequence. */
+    const int64_t wanted = ((int64_t)dev->info.compute_units * 2 + p->Hk - 1) / p->Hk;
+    t[SPLIT] = 256;
+    while (t[SPLIT] < 4096 && (int64_t)t[SPLIT] * wanted * 4 <= p->Nk)
+        t[SPLIT] *= 4;
+}
+
+static size_t bind(void *problem, const int *t)
+{
+    cla_attn *p = problem;
+    const size_t rows = (size_t)p->B * (size_t)p->Hq * (size_t)p->Nq;
+    const size_t splits = num_splits(p, t);
+    p->splits = (int32_t)splits;
+    p->split_keys = (int32_t)split_keys(p, t);
+    p->work_o = 0;
+    p->work_lse = (int64_t)(splits * rows * (size_t)p->Dv);
+    return splits > 1 ? splits * rows * ((size_t)p->Dv + 1) * sizeof(float) : 0;
+}
+
+static cla_geometry geometry(const void *problem, const int *t)
+{
+    const size_t wg = (size_t)t[WG];
+    return (cla_geometry){ 1, { num_groups(problem, t) * wg, 1, 1 }, { wg, 1, 1 } };
+}
+
+static size_t local_bytes(const void *problem, const int *t)
+{
+    const cla_attn *p = problem;
+    const size_t rb = (size_t)t[RB], wg = (size_t)t[WG];
+    const size_t keys = rb >= 4 ? 64 : 256 / rb;
+    const size_t q4 = p->D <= MAX_KEPT_D ? rb * (((size_t)p->D + 3) / 4) : 1;
+    return (rb * LANES * (keys + 4) + wg + (rb + 3) / 4 * 4) * sizeof(float) + q4 * 16;
+}
+
+const cla_kernel cla_kernel_attn_decode = {
+    .name = "attn_decode",
+    .revision = 1,
+    .stage = CLA_STAGE_ATTENTION,
+    .parts = { &cla_src_prelude_clh, &cla_src_attn_clh, &cla_src_attn_score_clh,
+               &cla_src_attn_decode },
+    .tunables = {
+        [WG] = { "WG", { 64, 128 }, 64 },
+        [RB] = { "RB", { 1, 2, 4, 8 }, 4 },
+        [SPLIT] = { "SPLIT", { 256, 1024, 4096 }, 1024 },
+    },
+    .constants = { CLA_ATTN_CONSTANTS },
+    .args = cla_attn_args,
+    .priority = priority,
+    .ok = ok,
+    .estimate = estimate,
+    .bind = bind,
+    .geometry = geometry,
+    .local_bytes = local_bytes,
+    .after = &cla_kernel_attn_merge,
+};

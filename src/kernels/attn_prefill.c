@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attn_prefill: attention for many rows on any device. Source: cl/attn_prefill.cl */
+#include "attn_args.h"
+
+enum { WG, BR, BC, DC };
+
+extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_score_clh,
+    cla_src_attn_tile_clh, cla_src_attn_prefill;
+extern const cla_kernel cla_kernel_attn_prefill;
+
+enum { TC = 8 };                 /* work-items that share a row, as in cl/attn_tile.clh */
+#define MAX_GROUPS 0x7fffffffu   /* of one dimension, on the strictest device */
+#define MAX_LOCAL (32u << 10)    /* what OpenCL 1.2 promises */
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* Value columns of a work-group: up to 4 float4 per row of a work-item. */
+static size_t slice_columns(const cla_attn *p)
+{
+    const size_t wanted = ceil_div((size_t)p->Dv, 4 * TC);
+    return (wanted < 4 ? wanted : 4) * 4 * TC;
+}
+
+static size_t num_groups(const cla_attn *p, const int *t)
+{
+    const size_t slices = ceil_div((size_t)p->Dv, slice_columns(p));
+    return ceil_div((size_t)p->Nq, (size_t)t[BR]) * slices * (size_t)p->Hq * (size_t)p->B;
+}
+
+static size_t local_bytes(const void *problem, const int *t)
+{
+    const cla_attn *p = problem;
+    const size_t chunk4 = (size_t)t[DC] / 4 + 1;
+    const size_t q = (size_t)t[BR] * chunk4, weights = (size_t)t[BR] * ((size_t)t[BC] / 4 + 1);
+    const size_t keys = (size_t)t[BC] * chunk4, reduce = (size_t)t[BR] * (TC / 4 + 1);
+    const bool keep_q = p->D <= t[DC] && (q + weights + keys + reduce) * 16 < MAX_LOCAL;
+    const size_t shared = keep_q ? q + weights : q > weights ? q : weights;
+    return (shared + keys + reduce + 1) * 16; /* the last one is a word and its padding */
+}
+
+/* A GPU is what this kernel is for; on a CPU it does a twentieth of what its cores can. */
+static int priority(const cla_dev *dev, const void *problem)
+{
+    (void)problem;
+    return dev->info.type == CLATTN_DEVICE_CPU ? 10 : 50;
+}
+
+/* With 2 or 4 rows the sums of a work-item stay in registers. */
+static bool ok(const cla_dev *dev, const void *problem, const int *t)
+{
+    const int rows = t[BR] / (t[WG] / TC);
+    (void)dev;
+    return (rows == 2 || rows == 4) && local_bytes(problem, t) <= MAX_LOCAL
+        && num_groups(problem, t) <= MAX_GROUPS;
+}
+
+static void estimate(const cla_dev *dev, const void *problem, int *t)
+{
+    const cla_attn *p = problem;
+    const bool roomy = dev->info.local_bytes >= (32u << 10) && dev->info.max_work_group >= 128;
+    t[DC] = 32;
+    if (p->Nq > 32 && roomy) {
+        t[WG] = 128;
+        t[BR] = 64;
+        t[BC] = 64;
+    } else {
+        t[WG] = 64;
+        t[BR] = p->Nq > 16 ? 32 : 16;
+        t[BC] = 32;
+    }
+}
+
+static size_t bind(void *problem, const int *t)
+{
+    cla_attn *p = problem;
+    (void)t;
+    p->splits = 1;
+    p->split_keys = p->Nk;
+    return 0;
+}
+
+static cla_geometry geometry(const void *problem, const int *t)
+{
+    const size_t wg = (size_t)t[WG];
+    return (cla_geometry){ 1, { num_groups(problem, t) * wg, 1, 1 }, { wg, 1, 1 } };
+}
+
+const cla_kernel cla_kernel_attn_prefill = {
+    .name = "attn_prefill",
+    .revision = 1,
+    .stage = CLA_STAGE_ATTENTION,
+    .parts = { &cla_src_prelude_clh, &cla_src_attn_clh, &cla_src_attn_score_clh,
+               &cla_src_attn_tile_clh, &cla_src_attn_prefill },
+    .tunables = {
+        [WG] = { "WG", { 64, 128 }, 64 },
+        [BR] = { "BR", { 16, 32, 64 }, 32 },
+        [BC] = { "BC", { 32, 64 }, 32 },
+        [DC] = { "DC", { 32, 64 }, 32 },
+    },
+    .constants = { CLA_ATTN_CONSTANTS },
+    .args = cla_attn_args,
+    .priority = priority,
+    .ok = ok,
+    .estimate = estimate,
+    .bind = bind,
+    .geometry = geometry,
+    .local_bytes = local_bytes,
+};

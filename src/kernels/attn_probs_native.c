@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attn_probs_native: probabilities on the native CPU. Source: src/cpu/probs.c, block.c. */
+#include "cpu/layout.h"
+#include "kernel.h"
+
+extern const cla_kernel cla_kernel_attn_probs_native;
+
+static int priority(const cla_dev *dev, const void *problem)
+{
+    (void)dev;
+    (void)problem;
+    return 0;
+}
+
+static bool ok(const cla_dev *dev, const void *problem, const int *t)
+{
+    (void)dev;
+    (void)problem;
+    (void)t;
+    return true;
+}
+
+static size_t bind(void *problem, const int *t)
+{
+    cla_attn *p = problem;
+    (void)t;
+    p->work_v = 0; /* as attn_native has it: the two run one after the other in the same memory */
+    return cla_cpu_probs_bytes(p);
+}
+
+static clattn_status native(struct cla_cpu *cpu, const void *problem, const int *t)
+{
+    (void)t;
+    return cla_cpu_probs(cpu, problem);
+}
+
+const cla_kernel cla_kernel_attn_probs_native = {
+    .name = "attn_probs_native",
+    .revision = 1,
+    .stage = CLA_STAGE_PROBS,
+    .priority = priority,
+    .ok = ok,
+    .bind = bind,
+    .native = native,
+};

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clattn_argmax and its plan forms. */
+#include <string.h>
+
+#include "attn_check.h"
+#include "attn_cost.h"
+#include "params.h"
+#include "plan.h"
+
+typedef struct clattn_argmax_params argmax_params;
+
+static const char OP[] = "argmax";
+
+#define SLOT(field, written) { #field, offsetof(cla_attn, field), written }
+static const cla_slot slots[] = {
+    SLOT(q, false), SLOT(k, false), SLOT(v, false),  SLOT(o, true),
+    SLOT(index, true), SLOT(mask, false),
+    { "cu_seqlens_q", offsetof(cla_attn, cu_q), false },
+    { "cu_seqlens_k", offsetof(cla_attn, cu_k), false }, { NULL, 0, false },
+};
+#undef SLOT
+
+static bool is_empty(const void *problem)
+{
+    const cla_attn *p = problem;
+    return p->B == 0 || p->Hq == 0 || p->Nq == 0 || p->Tq == 0;
+}
+
+static void rebase(void *problem, int64_t floats)
+{
+    cla_attn *p = problem;
+    p->work_o += floats;
+}
+
+const cla_op cla_op_argmax = {
+    .name = "argmax",
+    .size = sizeof(cla_attn),
+    .slots = slots,
+    .work = offsetof(cla_attn, work),
+    .num_stages = 1,
+    .stages = { { CLA_STAGE_ARGMAX, NULL } },
+    .empty = is_empty,
+    .cost = cla_argmax_cost,
+    .rebase = rebase,
+};
+
+static clattn_status index_view(clattn_ctx *ctx, const argmax_params *u, cla_attn *p)
+{
+    const cla_tensor_rule rule = { OP, "index", p->ragged ? 2 : 3, CLA_DTYPE_BIT(CLATTN_I32), true,
+                                   false };
+    if (!cla_present(&u->index))
+        return CLATTN_OK;
+    p->has_index = 1;
+    CLA_TRY(cla_view_make(ctx, &rule, &u->index, &p->index));
+    return cla_attn_check_rows(ctx, OP, "index", p, &p->index);
+}
+
+/* The whole validation: params -> problem and pin. Nothing has happened when it fails. */
+static clattn_status make_problem(clattn_ctx *ctx, const argmax_params *user, cla_attn *p,
+                                  cla_pin *pin)
+{
+    CLA_TRY(cla_enter(ctx));
+    CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "argmax: params is NULL");
+    argmax_params u;
+    CLA_TRY(cla_params_read(ctx, OP, &u, sizeof u, user));
+    memset(p, 0, sizeof *p);
+    *pin = (cla_pin){ u.kernel, NULL };
+    p->scale = 1;
+    p->bias_type = CLATTN_F32;
+    const cla_attn_tensors tensors = { OP, &u.q, &u.k, &u.v, &u.o, &u.cu_seqlens_q,
+                                       &u.cu_seqlens_k, u.max_seqlen_q, u.max_seqlen_k };
+    CLA_TRY(cla_attn_check_tensors(ctx, &tensors, p));
+    CLA_REQUIRE(ctx, p->out_type == p->in_type, CLATTN_ERR_ARG,
+                "argmax: o is %s and v is %s; o holds stored values, the dtypes must be the same",
+                clattn_dtype_name(u.o.dtype), clattn_dtype_name(u.v.dtype));
+    CLA_TRY(index_view(ctx, &u, p));
+    p->has_mask = cla_present(&u.mask);
+    if (p->has_mask)
+        CLA_TRY(cla_attn_check_scores(ctx, OP, "mask", CLA_DTYPE_BIT(CLATTN_U8), &u.mask, p,
+                                      &p->mask));
+    const cla_visibility seen = { u.causal, u.window, u.window_left, u.window_right };
+    CLA_TRY(cla_attn_check_visibility(ctx, OP, &seen, p));
+    return cla_check_overlap(ctx, &cla_op_argmax, p);
+}
+
+clattn_status clattn_argmax(clattn_ctx *ctx, const argmax_params *params)
+{
+    cla_attn p;
+    cla_pin pin;
+    CLA_TRY(make_problem(ctx, params, &p, &pin));
+    return cla_plan_call(ctx, &cla_op_argmax, &p, &pin);
+}
+
+clattn_status clattn_plan_argmax(clattn_ctx *ctx, const argmax_params *params, clattn_plan **out)
+{
+    cla_attn p;
+    cla_pin pin;
+    if (out)
+        *out = NULL;
+    CLA_TRY(make_problem(ctx, params, &p, &pin));
+    CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_plan_argmax: out is NULL");
+    CLA_TRY(cla_plan_make(ctx, &cla_op_argmax, &p, &pin, out));
+    cla_plan_hold_buffers(*out);
+    return CLATTN_OK;
+}
+
+clattn_status cla_argmax_run(clattn_plan *plan, const argmax_params *params,
+                             const cla_events *events)
+{
+    cla_attn p;
+    cla_pin pin;
+    CLA_TRY(cla_plan_enter(plan, &cla_op_argmax));
+    CLA_TRY(make_problem(plan->ctx, params, &p, &pin));
+    return cla_plan_run_on(plan, &p, events);
+}
+
+clattn_status clattn_plan_run_argmax(clattn_plan *plan, const argmax_params *params)
+{
+    static const cla_events none = { 0 };
+    return cla_argmax_run(plan, params, &none);
+}

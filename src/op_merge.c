@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clattn_merge and its plan forms. */
+#include <string.h>
+
+#include "params.h"
+#include "plan.h"
+#include "tensor.h"
+
+#define SLOT(field, written) { #field, offsetof(cla_merge, field), written }
+static const cla_slot slots[] = {
+    SLOT(o_parts, false), SLOT(lse_parts, false), SLOT(o, true), SLOT(lse, true),
+    { NULL, 0, false },
+};
+#undef SLOT
+
+static bool is_empty(const void *problem)
+{
+    const cla_merge *p = problem;
+    return p->B == 0 || p->H == 0 || p->N == 0;
+}
+
+/* An exponential and two multiply-adds per part and element. */
+static cla_work cost(const void *problem)
+{
+    const cla_merge *p = problem;
+    const double rows = (double)p->B * p->H * p->N, wide = rows * p->Dv;
+    const double in = (double)clattn_dtype_size((clattn_dtype)p->in_type);
+    const double out = (double)clattn_dtype_size((clattn_dtype)p->out_type);
+    return (cla_work){ .flops = 2.0 * p->P * wide,
+                       .bytes = p->P * (wide * in + 4 * rows) + wide * out
+                              + (p->has_lse ? 4 * rows : 0) };
+}
+
+const cla_op cla_op_merge = {
+    .name = "merge",
+    .size = sizeof(cla_merge),
+    .slots = slots,
+    .work = offsetof(cla_merge, work),
+    .num_stages = 1,
+    .stages = { { CLA_STAGE_MERGE, NULL } },
+    .empty = is_empty,
+    .cost = cost,
+};
+
+static clattn_status make_view(clattn_ctx *ctx, const char *name, int rank, unsigned dtypes,
+                               bool written, const clattn_tensor *t, cla_view *view)
+{
+    const cla_tensor_rule rule = { "merge", name, rank, dtypes, written, false };
+    return cla_view_make(ctx, &rule, t, view);
+}
+
+/* All axes of a view but the last ones that it does not have. */
+static clattn_status check_shape(clattn_ctx *ctx, const char *name, const cla_view *view, int rank,
+                                 const int64_t *want)
+{
+    for (int i = 0; i < rank; i++)
+        CLA_REQUIRE(ctx, view->shape[i] == want[i], CLATTN_ERR_SHAPE,
+                    "merge: axis %d of %s has length %lld, o_parts asks for %lld", i, name,
+                    (long long)view->shape[i], (long long)want[i]);
+    return CLATTN_OK;
+}
+
+static clattn_status make_problem(clattn_ctx *ctx, const struct clattn_merge_params *user,
+                                  cla_merge *p, cla_pin *pin)
+{
+    const unsigned f32 = CLA_DTYPE_BIT(CLATTN_F32);
+    CLA_TRY(cla_enter(ctx));
+    CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "merge: params is NULL");
+    struct clattn_merge_params u;
+    CLA_TRY(cla_params_read(ctx, "merge", &u, sizeof u, user));
+    memset(p, 0, sizeof *p);
+    *pin = (cla_pin){ u.kernel, NULL };
+    CLA_TRY(make_view(ctx, "o_parts", 5, CLA_DTYPES_FLOAT, false, &u.o_parts, &p->o_parts));
+    CLA_TRY(make_view(ctx, "lse_parts", 4, f32, false, &u.lse_parts, &p->lse_parts));
+    CLA_TRY(make_view(ctx, "o", 4, CLA_DTYPES_FLOAT, true, &u.o, &p->o));
+    p->has_lse = cla_present(&u.lse);
+    if (p->has_lse)
+        CLA_TRY(make_view(ctx, "lse", 3, f32, true, &u.lse, &p->lse));
+
+    const int64_t *s = p->o_parts.shape;
+    CLA_REQUIRE(ctx, s[4] >= 1, CLATTN_ERR_SHAPE, "merge: Dv is 0, must be at least 1");
+    CLA_TRY(check_shape(ctx, "lse_parts", &p->lse_parts, 4, s));
+    CLA_TRY(check_shape(ctx, "o", &p->o, 4, s + 1));
+    if (p->has_lse)
+        CLA_TRY(check_shape(ctx, "lse", &p->lse, 3, s + 1));
+    p->P = (int32_t)s[0];
+    p->B = (int32_t)s[1];
+    p->H = (int32_t)s[2];
+    p->N = (int32_t)s[3];
+    p->Dv = (int32_t)s[4];
+    p->in_type = p->o_parts.dtype;
+    p->out_type = p->o.dtype;
+    return cla_check_overlap(ctx, &cla_op_merge, p);
+}
+
+clattn_status clattn_merge(clattn_ctx *ctx, const struct clattn_merge_params *params)
+{
+    cla_merge p;
+    cla_pin pin;
+    CLA_TRY(make_problem(ctx, params, &p, &pin));
+    return cla_plan_call(ctx, &cla_op_merge, &p, &pin);
+}
+
+clattn_status clattn_plan_merge(clattn_ctx *ctx, const struct clattn_merge_params *params,
+                                clattn_plan **out)
+{
+    cla_merge p;
+    cla_pin pin;
+    if (out)
+        *out = NULL;
+    CLA_TRY(make_problem(ctx, params, &p, &pin));
+    CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_plan_merge: out is NULL");
+    CLA_TRY(cla_plan_make(ctx, &cla_op_merge, &p, &pin, out));
+    cla_plan_hold_buffers(*out);
+    return CLATTN_OK;
+}
+
+clattn_status cla_merge_run(clattn_plan *plan, const struct clattn_merge_params *params,
+                            const cla_events *events)
+{
+    cla_merge p;
+    cla_pin pin;
+    CLA_TRY(cla_plan_enter(plan, &cla_op_merge));
+    CLA_TRY(make_problem(plan->ctx, params, &p, &pin));
+    return cla_plan_run_on(plan, &p, events);
+}
+
+clattn_status clattn_plan_run_merge(clattn_plan *plan, const struct clattn_merge_params *params)
+{
+    static const cla_events none = { 0 };
+    return cla_merge_run(plan, params, &none);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a device can really do, found by building and running tiny kernels: names and extension
+ * lists both lie.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state.h"
+
+extern const cla_blob cla_src_prelude_clh, cla_src_probe_base, cla_src_probe_fp16,
+    cla_src_probe_fp64, cla_src_probe_subgroups;
+
+/* Bits of probe_base.cl that attention cannot do without. */
+enum { BASE_NEEDED = 0x3f, BASE_DENORMALS = 0x40 };
+
+typedef struct probe {
+    const char *name;
+    const cla_blob *source;
+    const char *options;
+    float in[4];
+    size_t items;
+} probe;
+
+static clattn_status launch(clattn_ctx *ctx, const probe *what, cl_program program, cl_mem in,
+                            cl_mem out, cl_uint *word)
+{
+    cl_int e;
+    cl_kernel kernel = clCreateKernel(program, what->name, &e);
+    if (e != CL_SUCCESS)
+        return cla_cl_fail(ctx, "clCreateKernel", e);
+    e = clSetKernelArg(kernel, 0, sizeof in, &in);
+    if (e == CL_SUCCESS)
+        e = clSetKernelArg(kernel, 1, sizeof out, &out);
+    if (e == CL_SUCCESS)
+        e = clEnqueueNDRangeKernel(ctx->cl->queue, kernel, 1, NULL, &what->items, &what->items, 0,
+                                   NULL, NULL);
+    if (e == CL_SUCCESS && ctx->cl->out_of_order)
+        e = clFinish(ctx->cl->queue);
+    if (e == CL_SUCCESS)
+        e = clEnqueueReadBuffer(ctx->cl->queue, out, CL_TRUE, 0, sizeof *word, word, 0, NULL, NULL);
+    clReleaseKernel(kernel);
+    return e == CL_SUCCESS ? CLATTN_OK : cla_cl_fail(ctx, what->name, e);
+}
+
+/* Leaves *word 0 when anything fails; the sentence is then on the context. */
+static clattn_status run_probe(clattn_ctx *ctx, const probe *what, cl_uint *word)
+{
+    const cla_blob *const parts[CLA_MAX_PARTS] = { &cla_src_prelude_clh, what->source };
+    cl_program program;
+    *word = 0;
+    CLA_TRY(cla_cl_build(ctx, parts, what->options, &program));
+    cl_int e_in, e_out;
+    float values[4];
+    memcpy(values, what->in, sizeof values);
+    cl_mem in = clCreateBuffer(ctx->cl->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
+                               sizeof values, values, &e_in);
+    cl_mem out = clCreateBuffer(ctx->cl->context, CL_MEM_READ_WRITE, 64, NULL, &e_out);
+    clattn_status s = e_in == CL_SUCCESS && e_out == CL_SUCCESS
+                        ? launch(ctx, what, program, in, out, word)
+                        : cla_cl_fail(ctx, "clCreateBuffer", e_in ? e_in : e_out);
+    if (e_out == CL_SUCCESS)
+        clReleaseMemObject(out);
+    if (e_in == CL_SUCCESS)
+        clReleaseMemObject(in);
+    clReleaseProgram(program);
+    return s;
+}
+
+static bool probe_base(clattn_ctx *ctx, clattn_device_info *info)
+{
+    const probe what = { "probe_base", &cla_src_probe_base, "-cl-std=CL1.2",
+                         { 1.5f, -INFINITY, NAN, 1e-40f }, 16 };
+    cl_uint bits;
+    if (run_probe(ctx, &what, &bits) != CLATTN_OK) {
+        snprintf(info->why_not, sizeof info->why_not, "%.255s", ctx->error);
+        return false;
+    }
+    info->denormals = (bits & BASE_DENORMALS) != 0;
+    if ((bits & BASE_NEEDED) == BASE_NEEDED)
+        return true;
+    snprintf(info->why_not, sizeof info->why_not,
+             "it computes wrongly: self-test bits 0x%02x of 0x%02x", (unsigned)bits & BASE_NEEDED,
+             (unsigned)BASE_NEEDED);
+    return false;
+}
+
+/*
+ * Worth a try? GPU drivers leave extensions that work off their list. CPU drivers do not, and
+ * PoCL prints the compiler's complaints about a failed build to stderr.
+ */
+static bool may_have(clattn_ctx *ctx, const char *extension)
+{
+    size_t size = 0;
+    if (ctx->dev.info.type == CLATTN_DEVICE_GPU)
+        return true;
+    if (clGetDeviceInfo(ctx->cl->device, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS)
+        return false;
+    char *list = calloc(size + 1, 1);
+    const bool listed = list
+                     && clGetDeviceInfo(ctx->cl->device, CL_DEVICE_EXTENSIONS, size, list, NULL)
+                            == CL_SUCCESS
+                     && strstr(list, extension);
+    free(list);
+    return listed;
+}
+
+/* A capability that is absent is nothing to report as an error. */
+static bool has(clattn_ctx *ctx, const char *extension, const probe *what)
+{
+    if (!may_have(ctx, extension))
+        return false;
+    cl_uint word;
+    const clattn_log_fn log = ctx->log;
+    ctx->log = NULL;
+    const bool works = run_probe(ctx, what, &word) == CLATTN_OK && word == 1;
+    ctx->log = log;
+    ctx->error[0] = '\0';
+    return works;
+}
+
+/* "without half arithmetic, sub-group reductions" */
+static void name_missing(clattn_device_info *info)
+{
+    const struct {
+        bool present;
+        const char *name;
+    } all[] = { { info->fp16, "half arithmetic" },
+                { info->fp64, "double arithmetic" },
+                { info->subgroups, "sub-group reductions" } };
+    size_t used = 0;
+    info->why_not[0] = '\0';
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (!all[i].present)
+            used += (size_t)snprintf(info->why_not + used, sizeof info->why_not - used, "%s%s",
+                                     used ? ", " : "without ", all[i].name);
+}
+
+void cla_cl_probe(clattn_ctx *ctx, cla_dev *dev)
+{
+    const probe fp16 = { "probe_fp16", &cla_src_probe_fp16, "-cl-std=CL1.2", { 1.5f, 0.25f }, 1 };
+    const probe fp64 = { "probe_fp64", &cla_src_probe_fp64, "-cl-std=CL1.2", { 1.5f, 0x1p-40f },
+                         1 };
+    const probe subgroups = { "probe_subgroups", &cla_src_probe_subgroups, "-cl-std=CL2.0",
+                              { 1.5f }, 16 };
+    clattn_device_info *info = &dev->info;
+    info->usable = info->usable && probe_base(ctx, info);
+    if (!info->usable)
+        return;
+    info->fp16 = has(ctx, "cl_khr_fp16", &fp16);
+    info->fp64 = has(ctx, "cl_khr_fp64", &fp64);
+    info->subgroups = has(ctx, "cl_khr_subgroups", &subgroups);
+    dev->caps = (info->fp16 ? CLA_CAP_FP16 : 0) | (info->fp64 ? CLA_CAP_FP64 : 0)
+              | (info->subgroups ? CLA_CAP_SUBGROUPS : 0);
+    name_missing(info);
+}

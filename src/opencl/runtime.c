@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening and closing a device, and its memory. */
+#include <stdlib.h>
+
+#include "state.h"
+
+clattn_status cla_cl_adopt(clattn_ctx *ctx, cl_device_id device, cl_context context,
+                           cl_command_queue queue)
+{
+    struct cla_cl *cl = calloc(1, sizeof *cl);
+    CLA_REQUIRE(ctx, cl, CLATTN_ERR_MEMORY, "out of host memory for a context");
+    ctx->cl = cl;
+    cl->device = device;
+    cl_command_queue_properties properties = 0;
+    CLA_CL(ctx, "clGetCommandQueueInfo",
+           clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL));
+    cl->out_of_order = (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) != 0;
+    CLA_CL(ctx, "clRetainContext", clRetainContext(context));
+    cl->context = context;
+    CLA_CL(ctx, "clRetainCommandQueue", clRetainCommandQueue(queue));
+    cl->queue = queue;
+    return CLATTN_OK;
+}
+
+static clattn_status open_queue(clattn_ctx *ctx, cl_platform_id platform, cl_device_id device)
+{
+    const cl_context_properties properties[] = { CL_CONTEXT_PLATFORM,
+                                                 (cl_context_properties)platform, 0 };
+    cl_int e;
+    cl_context context = clCreateContext(properties, 1, &device, NULL, NULL, &e);
+    if (e != CL_SUCCESS)
+        return cla_cl_fail(ctx, "clCreateContext", e);
+    cl_command_queue queue = clCreateCommandQueue(context, device, 0, &e);
+    clattn_status s = e == CL_SUCCESS ? cla_cl_adopt(ctx, device, context, queue)
+                                      : cla_cl_fail(ctx, "clCreateCommandQueue", e);
+    if (queue && e == CL_SUCCESS)
+        clReleaseCommandQueue(queue);
+    clReleaseContext(context);
+    return s;
+}
+
+clattn_status cla_cl_open(clattn_ctx *ctx, const cla_cl_device *device)
+{
+    ctx->dev = device->dev;
+    CLA_TRY(open_queue(ctx, device->platform, device->device));
+    cla_cl_probe(ctx, &ctx->dev);
+    CLA_REQUIRE(ctx, ctx->dev.info.usable, CLATTN_ERR_DEVICE, "device %d (%s) cannot be used: %s",
+                ctx->dev.info.index, ctx->dev.info.name, ctx->dev.info.why_not);
+    return CLATTN_OK;
+}
+
+static void free_programs(cla_program *program, bool forked)
+{
+    while (program) {
+        cla_program *next = program->next;
+        if (!forked)
+            clReleaseProgram(program->program);
+        free(program->options);
+        free(program);
+        program = next;
+    }
+}
+
+/* After a fork the driver's threads are gone and its calls may hang: then only our memory goes. */
+void cla_cl_close(struct cla_cl **cl_ptr, bool forked)
+{
+    struct cla_cl *cl = *cl_ptr;
+    if (!cl)
+        return;
+    if (!forked && cl->queue) {
+        clFinish(cl->queue);
+        clReleaseCommandQueue(cl->queue);
+    }
+    free_programs(cl->programs, forked);
+    if (!forked && cl->context)
+        clReleaseContext(cl->context);
+    free(cl);
+    *cl_ptr = NULL;
+}
+
+clattn_status cla_cl_finish(clattn_ctx *ctx)
+{
+    CLA_CL(ctx, "clFinish", clFinish(ctx->cl->queue));
+    return CLATTN_OK;
+}
+
+clattn_status cla_cl_buffer_create(clattn_ctx *ctx, size_t bytes, void **mem)
+{
+    cl_int e;
+    *mem = clCreateBuffer(ctx->cl->context, CL_MEM_READ_WRITE, bytes, NULL, &e);
+    if (e == CL_SUCCESS)
+        return CLATTN_OK;
+    *mem = NULL;
+    return cla_cl_fail(ctx, "clCreateBuffer", e);
+}
+
+void cla_cl_buffer_destroy(void *mem)
+{
+    if (mem)
+        clReleaseMemObject(mem);
+}
+
+/* On an out-of-order queue a copy would not wait for the work before it. */
+static clattn_status drain(clattn_ctx *ctx)
+{
+    return ctx->cl->out_of_order ? cla_cl_finish(ctx) : CLATTN_OK;
+}
+
+clattn_status cla_cl_buffer_write(clattn_ctx *ctx, void *mem, size_t offset, const void *src,
+                                  size_t bytes)
+{
+    CLA_TRY(drain(ctx));
+    CLA_CL(ctx, "clEnqueueWriteBuffer",
+           clEnqueueWriteBuffer(ctx->cl->queue, mem, CL_TRUE, offset, bytes, src, 0, NULL, NULL));
+    return CLATTN_OK;
+}
+
+clattn_status cla_cl_buffer_read(clattn_ctx *ctx, void *mem, size_t offset, void *dst, size_t bytes)
+{
+    CLA_TRY(drain(ctx));
+    CLA_CL(ctx, "clEnqueueReadBuffer",
+           clEnqueueReadBuffer(ctx->cl->queue, mem, CL_TRUE, offset, bytes, dst, 0, NULL, NULL));
+    return CLATTN_OK;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One problem of softmax or argmax attention of the command line: host tensors, options, and its
+ * run on a device.
+ */
+#ifndef ATTN_JOB_H
+#define ATTN_JOB_H
+
+#include "array.h"
+#include "session.h"
+
+struct attn_options {
+    float scale, softcap; /* 0: default, off */
+    clattn_causal causal;
+    bool window;
+    int64_t left, right;
+};
+
+struct attn_job {
+    bool ragged;                      /* q, k, v are [T][H][D] */
+    bool argmax;                      /* argmax attention: no bias, alibi, sinks, scale, softcap */
+    int64_t B, Hq, Hk, Nq, Nk, D, Dv; /* ragged: Nq and Nk are the packed rows */
+    struct array q, k, v, mask, bias, alibi, sinks, cu_q, cu_k;
+    struct attn_options options;
+};
+
+/* Sizes from the ranks and shapes of q, k and v; the library checks that they fit together. */
+int attn_job_sizes(struct attn_job *job);
+
+void attn_job_free(struct attn_job *job);
+
+/*
+ * Results, f32, the index i32; a dtype other than CLATTN_NONE asks for one before the run. lse and
+ * probs are of softmax attention, the index is of argmax attention.
+ */
+struct attn_results {
+    struct array o, lse, probs, index;
+};
+
+/* Which results beside o are wanted. */
+struct attn_wanted {
+    bool lse, probs, index;
+};
+
+/* Zeroed arrays of the right shapes for o and what is wanted. */
+int attn_results_new(const struct attn_job *job, const struct attn_wanted *wanted,
+                     struct attn_results *out);
+void attn_results_free(struct attn_results *results);
+
+/* A job on a device: buffers and a plan. */
+struct attn_device {
+    struct session *session;
+    clattn_buffer *q, *k, *v, *o, *lse, *probs, *mask, *bias, *alibi, *sinks, *index;
+    clattn_dtype dtype;
+    clattn_plan *plan;
+    clattn_plan_info info;
+    double output_bytes;
+};
+
+/*
+ * Uploads the tensors as dtype (mask, alibi, sinks as they are), fills the outputs with NaN, and
+ * plans. Which results are wanted shows in results. attn_device_close() also after a failure.
+ */
+int attn_device_open(struct attn_device *d, struct session *s, const struct attn_job *job,
+                     clattn_dtype dtype, const char *kernel, const struct attn_results *results);
+int attn_device_run(struct attn_device *d);
+int attn_device_read(struct attn_device *d, struct attn_results *results);
+void attn_device_close(struct attn_device *d);
+
+/*
+ * Plain loops, sums in f32 or in double, over the inputs as they are. Only for jobs that the
+ * library has accepted: nothing is checked here. Ragged jobs have no probs.
+ */
+int naive_attention_f32(const struct attn_job *job, struct attn_results *results);
+int naive_attention_f64(const struct attn_job *job, struct attn_results *results);
+
+/* ---- options, see attn_options.c ---- */
+
+/* --causal, --window, --scale and --softcap; argmax attention takes the first two. */
+enum { ATTN_NUM_OPTIONS = 4, ATTN_NUM_VISIBILITY = 2 };
+void attn_options_specs(struct attn_options *o, struct option_spec *specs);
+
+/* "causal window=16,0 scale=0.3"; "" for none. */
+void attn_options_text(const struct attn_options *o, char *text, size_t size);
+
+/* ---- costs, see attn_flops.c ---- */
+
+struct attn_sizes {
+    int64_t B, Hq, Hk, Nq, Nk, D, Dv;
+};
+
+/* Pairs (row, key) that causality and window leave visible, of one head. */
+double attn_visible(const struct attn_sizes *n, const struct attn_options *o);
+
+/* Useful flops, as the library counts them: 2 (D + Dv) for each visible pair of each head. */
+double attn_flops(const struct attn_sizes *n, const struct attn_options *o);
+
+/* Bytes of q, k, v and o, each moved once. */
+double attn_bytes(const struct attn_sizes *n, clattn_dtype dtype);
+
+/* Argmax attention: 2 D for each pair; q, k, and o, which is read from v and written. */
+double argmax_flops(const struct attn_sizes *n, const struct attn_options *o);
+double argmax_bytes(const struct attn_sizes *n, clattn_dtype dtype);
+
+#endif

@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Turns kernel sources into C, and the list of kernels into the registry.
+
+    embed_cl.py blob SOURCE LABEL OUT.c      cla_blob with the bytes of SOURCE
+    embed_cl.py list OUT.c NAME...           cla_kernels[]
+"""
+import pathlib
+import sys
+
+LICENCE = "/* Generated from the kernel list; do not edit. */\n"
+
+
+def symbol(label):
+    """cl/attn.clh -> attn_clh, cl/attn_prefill.cl -> attn_prefill"""
+    name = pathlib.PurePosixPath(label).name
+    return name[: -len(".cl")] if name.endswith(".cl") else name.replace(".", "_")
+
+
+def write_blob(source, label, out):
+    # Bytes, not a string literal: ISO C guarantees literals of 4,095 characters only.
+    data = pathlib.Path(source).read_bytes()
+    rows = [", ".join(str(b) for b in data[i : i + 24]) for i in range(0, len(data), 24)]
+    name = symbol(label)
+    pathlib.Path(out).write_text(
+        LICENCE
+        + '#include "kernel.h"\n\n'
+        + f"extern const cla_blob cla_src_{name};\n\n"
+        + "static const unsigned char bytes[] = {\n    "
+        + ",\n    ".join(rows)
+        + "\n};\n\n"
+        + f'const cla_blob cla_src_{name} = {{ "{label}", bytes, sizeof bytes }};\n'
+    )
+
+
+def write_list(out, names):
+    declarations = "".join(f"extern const cla_kernel cla_kernel_{n};\n" for n in names)
+    entries = "".join(f"    &cla_kernel_{n},\n" for n in names)
+    pathlib.Path(out).write_text(
+        LICENCE
+        + '#include "kernel.h"\n\n'
+        + declarations
+        + "\nconst cla_kernel *const cla_kernels[] = {\n"
+        + entries
+        + "    NULL,\n};\n"
+    )
+
+
+def main(argv):
+    if argv[1] == "blob":
+        write_blob(*argv[2:5])
+    else:
+        write_list(argv[2], argv[3:])
+
+
+main(sys.argv)

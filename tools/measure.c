@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Wall-clock times of plans, and their report against the floor. */
+#include "measure.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli.h"
+#include "report.h"
+
+enum { MIN_SAMPLES = 7, MAX_SAMPLES = 400, MAX_BATCH = 2000 };
+
+static const double SECONDS_US = 0.5e6; /* per plan */
+static const double BATCH_US = 1e3;     /* shorter than this, the clock and the wait would count */
+
+static int run_batch(struct session *s, clattn_plan *plan, int batch, double *us)
+{
+    const double start = now_us();
+    clattn_status status = CLATTN_OK;
+
+    for (int i = 0; i < batch && status == CLATTN_OK; i++)
+        status = clattn_plan_run(plan);
+    if (status == CLATTN_OK)
+        status = clattn_finish(s->ctx);
+    *us = (now_us() - start) / batch;
+    return status == CLATTN_OK ? EXIT_OK : session_fail(s, status);
+}
+
+/* Warms up, then says how many runs make a batch. */
+static int find_batch(struct session *s, clattn_plan *plan, int *batch)
+{
+    double us;
+    int code = run_batch(s, plan, 1, &us);
+
+    for (*batch = 1; code == EXIT_OK; *batch *= 2) {
+        code = run_batch(s, plan, *batch, &us);
+        if (us * *batch >= BATCH_US || *batch * 2 > MAX_BATCH)
+            break;
+    }
+    return code;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void summarise(double *samples, int n, struct timing *out)
+{
+    qsort(samples, (size_t)n, sizeof samples[0], by_value);
+    out->min_us = samples[0];
+    out->median_us = n % 2 ? samples[n / 2] : (samples[n / 2 - 1] + samples[n / 2]) / 2;
+    out->runs = n;
+}
+
+/* samples[MAX_SAMPLES * i + round], batch[i] */
+static int sample(struct session *s, int n, clattn_plan *const *plans, const int *batch,
+                  double *samples, int *rounds)
+{
+    const double start = now_us();
+
+    for (*rounds = 0; *rounds < MAX_SAMPLES; (*rounds)++) {
+        if (*rounds >= MIN_SAMPLES && now_us() - start >= SECONDS_US * n)
+            break;
+        for (int i = 0; i < n; i++) {
+            const int code = run_batch(s, plans[i], batch[i], &samples[MAX_SAMPLES * i + *rounds]);
+            if (code != EXIT_OK)
+                return code;
+        }
+    }
+    return EXIT_OK;
+}
+
+int measure_plans(struct session *s, int n, clattn_plan *const *plans, struct timing *out)
+{
+    double *samples = calloc((size_t)n * MAX_SAMPLES, sizeof *samples);
+    int *batch = calloc((size_t)n, sizeof *batch);
+    int rounds = 0, code = samples && batch ? EXIT_OK : fail(EXIT_INPUT, "out of memory");
+
+    for (int i = 0; i < n && code == EXIT_OK; i++)
+        code = find_batch(s, plans[i], &batch[i]);
+    if (code == EXIT_OK)
+        code = sample(s, n, plans, batch, samples, &rounds);
+    for (int i = 0; i < n && code == EXIT_OK; i++)
+        summarise(samples + MAX_SAMPLES * i, rounds, &out[i]);
+    free(samples);
+    free(batch);
+    return code;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Report                                                                                     */
+
+struct rates {
+    double gflops, gbytes_per_s, fraction, workspace_over_output;
+    struct floor_time floor;
+};
+
+static struct rates rates_of(const struct performance *p)
+{
+    const double us = p->timing.median_us;
+    struct rates r = { .floor = peaks_floor(&p->peaks, p->info.flops, p->info.bytes) };
+
+    r.gflops = p->info.flops / us * 1e-3;
+    r.gbytes_per_s = p->info.bytes / us * 1e-3;
+    r.fraction = r.floor.us / us;
+    if (p->output_bytes > 0)
+        r.workspace_over_output = (double)p->info.workspace_bytes / p->output_bytes;
+    return r;
+}
+
+static void print_json(const struct performance *p, const struct rates *r)
+{
+    json_t *o = json_object();
+
+    json_text(o, "op", p->op);
+    json_text(o, "shape", p->shape);
+    json_text(o, "flags", p->flags);
+    json_text(o, "dtype", clattn_dtype_name(p->dtype));
+    json_text(o, "device", p->device);
+    json_text(o, "kernel", p->info.kernel);
+    json_text(o, "config", p->info.config);
+    json_text(o, "origin", p->info.origin);
+    json_number(o, "runs", p->timing.runs);
+    json_number(o, "median_us", p->timing.median_us);
+    json_number(o, "min_us", p->timing.min_us);
+    json_number(o, "flops", p->info.flops);
+    json_number(o, "bytes", p->info.bytes);
+    json_number(o, "intensity", p->info.intensity);
+    json_number(o, "gflops", r->gflops);
+    json_number(o, "gbytes_per_s", r->gbytes_per_s);
+    json_text(o, "bound", r->floor.bound);
+    json_number(o, "floor_us", r->floor.us);
+    json_number(o, "fraction", r->fraction);
+    json_number(o, "peak_gflops", p->peaks.gflops);
+    json_number(o, "peak_gbytes_per_s", p->peaks.gbytes_per_s);
+    json_number(o, "workspace_bytes", (double)p->info.workspace_bytes);
+    json_number(o, "workspace_over_output", r->workspace_over_output);
+    json_print(o);
+}
+
+static void print_text(const struct performance *p, const struct rates *r)
+{
+    printf("%s %s %s%s%s\n", p->op, p->shape, clattn_dtype_name(p->dtype), *p->flags ? " " : "",
+           p->flags);
+    printf("  device  %s\n", p->device);
+    printf("  kernel  %s%s%s (%s)\n", p->info.kernel, *p->info.config ? " " : "", p->info.config,
+           p->info.origin);
+    if (p->timing.runs > 1)
+        printf("  time    median %s, minimum %s of %d\n", time_text(p->timing.median_us),
+               time_text(p->timing.min_us), p->timing.runs);
+    else
+        printf("  time    %s (second run)\n", time_text(p->timing.median_us));
+    printf("  rate    %.1f GFLOP/s, %.2f GB/s\n", r->gflops, r->gbytes_per_s);
+    printf("  floor   %s, %s bound (this device: %.0f GFLOP/s, %.1f GB/s): %.1f %% reached\n",
+           time_text(r->floor.us), r->floor.bound, p->peaks.gflops, p->peaks.gbytes_per_s,
+           100 * r->fraction);
+    printf("  memory  %s of workspace, %.2f x the output\n",
+           bytes_text((double)p->info.workspace_bytes), r->workspace_over_output);
+    fflush(stdout);
+}
+
+void performance_print(const struct performance *p, bool json)
+{
+    const struct rates r = rates_of(p);
+
+    if (json)
+        print_json(p, &r);
+    else
+        print_text(p, &r);
+}

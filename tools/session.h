@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An open device, and how its errors become sentences and exit codes. */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "options.h"
+
+struct session {
+    clattn_ctx *ctx;
+    const clattn_device_info *device;
+    bool quiet_errors; /* errors are printed by session_fail(), not by the log */
+};
+
+/* Opens common->device. Returns EXIT_OK; else the reason is on stderr. */
+int session_open(struct session *s, const struct common *common);
+void session_close(struct session *s);
+
+/* Prints the sentence of the call that returned status; returns the exit code that fits. */
+int session_fail(const struct session *s, clattn_status status);
+
+/* A plan's tensors hold n elements of a dtype; creates device memory for them, at least 1 byte. */
+int session_buffer(struct session *s, clattn_dtype dtype, size_t count, clattn_buffer **out);
+
+/* What the device can reach; a second call keeps the larger numbers. */
+struct peaks {
+    double gflops, gbytes_per_s;
+};
+int session_peaks(struct session *s, struct peaks *best);
+
+/* The least time a problem can take on such a device. */
+struct floor_time {
+    double us;
+    const char *bound; /* "compute" or "memory" */
+};
+struct floor_time peaks_floor(const struct peaks *peaks, double flops, double bytes);
+
+/* Monotonic clock. */
+double now_us(void);
+
+#endif
