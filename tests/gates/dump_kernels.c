@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes every OpenCL kernel as it would be built for a few problems, into the folders of its
+ * argument: gpu/ for kernels that are meant for GPUs, cpu/ for the others. X.cl is the source,
+ * X.options the option string. The compile gates and the lint work from these files, so they need
+ * no OpenCL device. A kernel that no problem here brings up is a failure.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../support/sample_linear.h"
+#include "../support/sample_projection.h"
+#include "kernel.h"
+
+typedef struct variant {
+    const char *name;
+    int32_t D, Dv, type, extras;
+} variant;
+
+/* Each dtype, each flag on and off, sizes that are and are not multiples of a tile. */
+static const variant variants[] = {
+    { "f32", 64, 64, CLATTN_F32, 0 },
+    { "f16", 128, 128, CLATTN_F16, 0 },
+    { "bf16all", 40, 72, CLATTN_BF16, 1 },
+};
+
+typedef struct target {
+    const char *folder;
+    cla_dev dev;
+} target;
+
+/* A small GPU (what OpenCL 1.2 parts of the last ten years all have), and a CPU. */
+static const target targets[] = {
+    { "gpu",
+      { .info = { .type = CLATTN_DEVICE_GPU, .name = "gate", .compute_units = 16,
+                  .max_work_group = 256, .local_bytes = 32u << 10, .global_bytes = 4u << 30,
+                  .max_alloc_bytes = 1u << 30, .usable = true },
+        .max_items = { 256, 256, 64 } } },
+    { "cpu",
+      { .info = { .type = CLATTN_DEVICE_CPU, .name = "gate", .compute_units = 4,
+                  .max_work_group = 4096, .local_bytes = 256u << 10, .global_bytes = 4u << 30,
+                  .max_alloc_bytes = 1u << 30, .usable = true },
+        .max_items = { 4096, 4096, 4096 } } },
+};
+
+enum { OPTIONS = 1024 };
+
+static void die(const char *what, const char *name)
+{
+    fprintf(stderr, "dump_kernels: %s %s: %s\n", what, name, strerror(errno));
+    exit(1);
+}
+
+static cla_view view(int32_t dtype, int32_t heads, int32_t rows, int32_t width)
+{
+    const int64_t head = (int64_t)rows * width;
+    return (cla_view){ .dtype = dtype, .span = heads * head,
+                       .stride = { heads * head, head, width, 1 } };
+}
+
+static cla_attn attention_of(const variant *v)
+{
+    cla_attn p;
+    memset(&p, 0, sizeof p);
+    p.B = 1;
+    p.Hq = 8;
+    p.Hk = 4;
+    p.G = 2;
+    p.Nq = p.Tq = 512;
+    p.Nk = p.Tk = 1024;
+    p.D = v->D;
+    p.Dv = v->Dv;
+    p.in_type = p.out_type = v->type;
+    p.bias_type = v->extras ? v->type : CLATTN_F32;
+    p.has_mask = p.has_bias = p.has_alibi = p.has_sinks = p.has_softcap = v->extras;
+    p.has_lse = p.has_probs = p.ragged = v->extras;
+    p.causal = CLATTN_CAUSAL_BOTTOM_RIGHT;
+    p.left = p.right = CLA_UNBOUNDED;
+    p.scale = p.softcap = 1.0f;
+    p.probs_heads = p.Hq;
+    p.probs_rows = p.Nq;
+    p.q = view(v->type, p.Hq, p.Nq, p.D);
+    p.k = view(v->type, p.Hk, p.Nk, p.D);
+    p.v = view(v->type, p.Hk, p.Nk, p.Dv);
+    p.o = view(v->type, p.Hq, p.Nq, p.Dv);
+    p.splits = 2; /* so that the kernels that join parts come up */
+    p.split_keys = p.Nk / 2;
+    return p;
+}
+
+static cla_merge merge_of(const variant *v)
+{
+    cla_merge p;
+    memset(&p, 0, sizeof p);
+    p.P = 3;
+    p.B = 1;
+    p.H = 8;
+    p.N = 512;
+    p.Dv = v->Dv;
+    p.in_type = p.out_type = v->type;
+    p.has_lse = v->extras;
+    return p;
+}
+
+/* With extras the weights are quantised, else as x. */
+static cla_proj projection_of(const variant *v)
+{
+    const clattn_dtype type = (clattn_dtype)v->type;
+    return sample_projection(512, type, v->extras ? CLATTN_I4 : type, v->extras);
+}
+
+/* Bound, because helpers are compiled with what their owner's configuration says. */
+static cla_linear linear_of(const variant *v, const cla_kernel *owner)
+{
+    cla_linear p = sample_linear(v->D, v->Dv, (clattn_dtype)v->type, v->extras);
+    int t[CLA_MAX_TUNABLES];
+    if (strncmp(owner->name, "linear_step", strlen("linear_step")) == 0)
+        p.Nq = p.Nk = 1, p.ragged = 0;
+    if (owner->stage == CLA_STAGE_LINEAR) {
+        cla_kernel_safe_config(owner, t);
+        owner->bind(&p, t);
+    }
+    return p;
+}
+
+static void write_file(const char *path, const cla_kernel *kernel, const char *options)
+{
+    char name[512];
+    FILE *f;
+
+    snprintf(name, sizeof name, "%s.cl", path);
+    if (!(f = fopen(name, "wb")))
+        die("cannot write", name);
+    for (int i = 0; i < CLA_MAX_PARTS && kernel->parts[i]; i++) {
+        fprintf(f, "#line 1 \"%s\"\n", kernel->parts[i]->path);
+        fwrite(kernel->parts[i]->data, 1, kernel->parts[i]->size, f);
+    }
+    if (fclose(f) != 0)
+        die("cannot write", name);
+
+    snprintf(name, sizeof name, "%s.options", path);
+    if (!(f = fopen(name, "w")))
+        die("cannot write", name);
+    fprintf(f, "%s\n", options);
+    if (fclose(f) != 0)
+        die("cannot write", name);
+}
+
+static void dump(const char *folder, const cla_kernel *kernel, const variant *v, const char *choice,
+                 const void *problem, const int *t)
+{
+    char options[OPTIONS], path[256];
+    if (cla_kernel_options(kernel, problem, t, options, sizeof options) >= OPTIONS)
+        die("options are too long for", kernel->name);
+    snprintf(path, sizeof path, "%s/%s.%s.%s", folder, kernel->name, v->name, choice);
+    write_file(path, kernel, options);
+}
+
+/* The last legal configuration of the walk: the largest tiles. */
+static bool last_config(const cla_kernel *kernel, const cla_dev *dev, const void *problem,
+                        int *last)
+{
+    int t[CLA_MAX_TUNABLES] = { 0 };
+    bool found = false;
+    cla_config_first(kernel, t);
+    do {
+        if (cla_kernel_legal(kernel, dev, problem, t)) {
+            memcpy(last, t, sizeof t);
+            found = true;
+        }
+    } while (cla_config_next(kernel, t));
+    return found;
+}
+
+/* The configurations that are tried: the safe one, the guess and the largest, each once. */
+static int dump_configs(const char *folder, const cla_kernel *kernel, const cla_dev *dev,
+                        const variant *v, const void *problem)
+{
+    static const char *const choice[3] = { "safe", "guess", "last" };
+    int t[3][CLA_MAX_TUNABLES] = { { 0 } };
+    bool wanted[3] = { true, kernel->estimate != NULL, true };
+    int count = 0;
+
+    cla_kernel_safe_config(kernel, t[0]);
+    if (kernel->estimate)
+        kernel->estimate(dev, problem, t[1]);
+    wanted[2] = last_config(kernel, dev, problem, t[2]);
+    for (int i = 0; i < 3; i++) {
+        for (int j = 0; j < i; j++)
+            if (wanted[j] && memcmp(t[i], t[j], sizeof t[i]) == 0)
+                wanted[i] = false;
+        wanted[i] = wanted[i] && cla_kernel_legal(kernel, dev, problem, t[i]);
+        if (wanted[i]) {
+            dump(folder, kernel, v, choice[i], problem, t[i]);
+            count++;
+        }
+    }
+    return count;
+}
+
+/* The kernel that a helper belongs to; a kernel that is no helper is its own. */
+static const cla_kernel *owner_of(const cla_kernel *kernel)
+{
+    for (int i = 0; cla_kernels[i] && kernel->stage == CLA_STAGE_HELPER; i++)
+        if (cla_kernels[i]->before == kernel || cla_kernels[i]->after == kernel)
+            return owner_of(cla_kernels[i]);
+    return kernel;
+}
+
+/* Where the dispatcher would rather use it. */
+static const target *home_of(const cla_kernel *owner, const void *problem)
+{
+    if (!owner->priority)
+        return &targets[0];
+    const int gpu = owner->priority(&targets[0].dev, problem);
+    const int cpu = owner->priority(&targets[1].dev, problem);
+    return &targets[cpu > gpu];
+}
+
+/* Probes are run by hand: they have no configurations, and no question whether they are legal. */
+static int dump_probe(const char *root, const cla_kernel *kernel)
+{
+    const cla_peak problem = { .items = 1024, .count = 16 };
+    const int t[CLA_MAX_TUNABLES] = { 0 };
+    char folder[192];
+    snprintf(folder, sizeof folder, "%s/%s", root, targets[0].folder);
+    dump(folder, kernel, &variants[0], "probe", &problem, t);
+    return 1;
+}
+
+static int dump_kernel(const char *root, const cla_kernel *kernel)
+{
+    const cla_kernel *owner = owner_of(kernel);
+    int count = 0;
+    if (owner->stage == CLA_STAGE_PROBE)
+        return dump_probe(root, kernel);
+    for (size_t n = 0; n < sizeof variants / sizeof variants[0]; n++) {
+        const cla_attn attention = attention_of(&variants[n]);
+        const cla_merge merge = merge_of(&variants[n]);
+        const cla_proj projection = projection_of(&variants[n]);
+        const cla_rope rope = sample_rope((clattn_dtype)variants[n].type, variants[n].extras);
+        const cla_linear linear = linear_of(&variants[n], owner);
+        const void *problem = owner->stage == CLA_STAGE_MERGE      ? (const void *)&merge
+                            : owner->stage == CLA_STAGE_PROJECTION ? (const void *)&projection
+                            : owner->stage == CLA_STAGE_ROPE       ? (const void *)&rope
+                            : owner->stage == CLA_STAGE_LINEAR     ? (const void *)&linear
+                                                                   : &attention;
+        const target *home = home_of(owner, problem);
+        char folder[192];
+        snprintf(folder, sizeof folder, "%s/%s", root, home->folder);
+        count += dump_configs(folder, kernel, &home->dev, &variants[n], problem);
+    }
+    return count;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: dump_kernels FOLDER\n");
+        return 2;
+    }
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        char folder[192];
+        snprintf(folder, sizeof folder, "%s/%s", argv[1], targets[i].folder);
+        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+            die("cannot make folder", folder);
+    }
+    int missing = 0;
+    for (int i = 0; cla_kernels[i]; i++) {
+        const cla_kernel *kernel = cla_kernels[i];
+        if (cla_kernel_is_native(kernel) || dump_kernel(argv[1], kernel) > 0)
+            continue;
+        fprintf(stderr, "dump_kernels: no problem here brings up %s\n", kernel->name);
+        missing++;
+    }
+    return missing > 0;
+}

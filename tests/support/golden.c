@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads case.json with jansson and version 1 .npy files of f4, u1 and i4. */
+#define _XOPEN_SOURCE 700
+#include "golden.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "memory.h"
+
+static void broken(const char *path, const char *why)
+{
+    printf("Bail out! %s: %s\n", path, why);
+    exit(1);
+}
+
+static const char *golden_dir(void)
+{
+    const char *dir = getenv("CLATTN_GOLDEN_DIR");
+    if (!dir)
+        broken("CLATTN_GOLDEN_DIR", "not set");
+    return dir;
+}
+
+static json_t *load_json(const char *path)
+{
+    json_error_t error;
+    json_t *json = json_load_file(path, 0, &error);
+    if (!json)
+        broken(path, error.text);
+    return json;
+}
+
+char **golden_list(void)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/index.json", golden_dir());
+    json_t *index = load_json(path);
+    const size_t n = json_array_size(index);
+    char **names = memory_alloc((n + 1) * sizeof *names);
+
+    for (size_t i = 0; i < n; i++)
+        names[i] = strdup(json_string_value(json_array_get(index, i)));
+    json_decref(index);
+    return names;
+}
+
+void golden_list_free(char **names)
+{
+    for (size_t i = 0; names[i]; i++)
+        free(names[i]);
+    free(names);
+}
+
+void golden_open(golden_case *c, const char *name)
+{
+    char path[sizeof c->path + 16];
+
+    snprintf(c->name, sizeof c->name, "%s", name);
+    snprintf(c->path, sizeof c->path, "%s/%s", golden_dir(), name);
+    snprintf(path, sizeof path, "%s/case.json", c->path);
+    c->json = load_json(path);
+}
+
+void golden_close(golden_case *c)
+{
+    json_decref(c->json);
+    c->json = NULL;
+}
+
+const char *golden_op(const golden_case *c)
+{
+    return json_string_value(json_object_get(c->json, "op"));
+}
+
+bool golden_has(const golden_case *c, const char *tensor)
+{
+    return json_object_get(json_object_get(c->json, "files"), tensor) != NULL;
+}
+
+json_t *golden_param(const golden_case *c, const char *name)
+{
+    return json_object_get(json_object_get(c->json, "params"), name);
+}
+
+/* The header of a .npy: leaves the file at the data, returns the dtype. */
+static clattn_dtype read_header(FILE *f, const char *path)
+{
+    unsigned char start[10];
+    char header[1024];
+
+    if (fread(start, 1, sizeof start, f) != sizeof start || memcmp(start, "\x93NUMPY\x01", 7))
+        broken(path, "not a version 1 .npy file");
+    const size_t length = (size_t)start[8] | (size_t)start[9] << 8;
+    if (length >= sizeof header || fread(header, 1, length, f) != length)
+        broken(path, "bad header length");
+    header[length] = '\0';
+    if (strstr(header, "'fortran_order': True"))
+        broken(path, "column-major");
+    if (strstr(header, "'<f4'"))
+        return CLATTN_F32;
+    if (strstr(header, "'|u1'"))
+        return CLATTN_U8;
+    if (strstr(header, "'<i4'"))
+        return CLATTN_I32;
+    broken(path, "dtype is none of <f4, |u1, <i4");
+    return CLATTN_NONE;
+}
+
+static void read_values(const char *path, golden_array *a)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        broken(path, "cannot be opened");
+    const clattn_dtype dtype = read_header(f, path);
+    void *stored = memory_alloc(a->count * clattn_dtype_size(dtype));
+    if (fread(stored, clattn_dtype_size(dtype), a->count, f) != a->count)
+        broken(path, "too short");
+    fclose(f);
+    for (size_t i = 0; i < a->count; i++) {
+        if (dtype == CLATTN_F32)
+            a->values[i] = ((float *)stored)[i];
+        else if (dtype == CLATTN_U8)
+            a->values[i] = ((unsigned char *)stored)[i];
+        else
+            a->values[i] = (float)((int32_t *)stored)[i];
+    }
+    free(stored);
+}
+
+golden_array golden_load(const golden_case *c, const char *tensor)
+{
+    golden_array a = { .count = 1 };
+    char path[sizeof c->path + 64];
+    json_t *shape = json_object_get(json_object_get(json_object_get(c->json, "files"), tensor),
+                                    "shape");
+
+    if (!shape)
+        return (golden_array){ 0 };
+    a.rank = (int)json_array_size(shape);
+    for (int i = 0; i < a.rank; i++) {
+        a.shape[i] = json_integer_value(json_array_get(shape, (size_t)i));
+        a.count *= (size_t)a.shape[i];
+    }
+    a.values = memory_alloc(a.count * sizeof *a.values);
+    snprintf(path, sizeof path, "%s/%s.npy", c->path, tensor);
+    read_values(path, &a);
+    return a;
+}

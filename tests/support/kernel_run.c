@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What plan.c does for a whole operation, done for one kernel. */
+#include "kernel_run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare.h"
+#include "suite.h"
+
+static const cla_op *op_of(const cla_kernel *kernel)
+{
+    switch (kernel->stage) {
+    case CLA_STAGE_MERGE: return &cla_op_merge;
+    case CLA_STAGE_ARGMAX: return &cla_op_argmax;
+    case CLA_STAGE_LINEAR: return &cla_op_linear_attention;
+    case CLA_STAGE_PROJECTION: return &cla_op_projection;
+    case CLA_STAGE_ROPE: return &cla_op_rope;
+    default: return &cla_op_attention;
+    }
+}
+
+const cla_kernel **kernels_of_device(clattn_ctx *ctx)
+{
+    const bool native = ctx->dev.info.type == CLATTN_DEVICE_NATIVE;
+    size_t count = 0, n = 0;
+
+    while (cla_kernels[count])
+        count++;
+    const cla_kernel **list = memory_alloc((count + 1) * sizeof *list);
+    for (size_t i = 0; i < count; i++)
+        if (cla_kernels[i]->stage < CLA_STAGE_HELPER
+            && cla_kernel_is_native(cla_kernels[i]) == native
+            && (cla_kernels[i]->needs & ~ctx->dev.caps) == 0)
+            list[n++] = cla_kernels[i];
+    return list;
+}
+
+bool kernel_problem(clattn_ctx *ctx, const cla_kernel *kernel, const void *params, void *problem)
+{
+    clattn_plan *plan;
+    clattn_status s;
+
+    if (kernel->stage == CLA_STAGE_MERGE) {
+        struct clattn_merge_params p = *(const struct clattn_merge_params *)params;
+        p.kernel = kernel->name;
+        s = clattn_plan_merge(ctx, &p, &plan);
+    } else if (kernel->stage == CLA_STAGE_ARGMAX) {
+        struct clattn_argmax_params p = *(const struct clattn_argmax_params *)params;
+        p.kernel = kernel->name;
+        s = clattn_plan_argmax(ctx, &p, &plan);
+    } else if (kernel->stage == CLA_STAGE_LINEAR) {
+        struct clattn_linear_attention_params p =
+            *(const struct clattn_linear_attention_params *)params;
+        p.kernel = kernel->name;
+        s = clattn_plan_linear_attention(ctx, &p, &plan);
+    } else if (kernel->stage == CLA_STAGE_PROJECTION) {
+        struct clattn_projection_params p = *(const struct clattn_projection_params *)params;
+        p.kernel = kernel->name;
+        s = clattn_plan_projection(ctx, &p, &plan);
+    } else if (kernel->stage == CLA_STAGE_ROPE) {
+        struct clattn_rope_params p = *(const struct clattn_rope_params *)params;
+        p.kernel = kernel->name;
+        s = clattn_plan_rope(ctx, &p, &plan);
+    } else {
+        struct clattn_attention_params p = *(const struct clattn_attention_params *)params;
+        p.kernel = kernel->stage == CLA_STAGE_ATTENTION ? kernel->name : NULL;
+        s = clattn_plan_attention(ctx, &p, &plan);
+    }
+    if (s == CLATTN_ERR_UNSUPPORTED)
+        return false;
+    suite_expect(__FILE__, __LINE__, ctx, compare_label_text(), s, CLATTN_OK);
+    memcpy(problem, plan->problem, plan->op->size);
+    clattn_plan_destroy(&plan);
+    return true;
+}
+
+const void *kernel_params(const cla_kernel *kernel, const attn_run *run)
+{
+    return kernel->stage == CLA_STAGE_ARGMAX ? (const void *)&run->argmax : &run->params;
+}
+
+static cla_view *work_of(const cla_kernel *kernel, void *problem)
+{
+    return (cla_view *)((char *)problem + op_of(kernel)->work);
+}
+
+/* Binds the problem and gives it a workspace of exactly the bytes it asked for. */
+static void bind(clattn_ctx *ctx, const cla_kernel *kernel, void *problem, const int *t,
+                 test_memory *work)
+{
+    const size_t bytes = kernel->bind ? kernel->bind(problem, t) : 0;
+    const int64_t shape[1] = { (int64_t)bytes };
+
+    if (bytes == 0)
+        return;
+    memory_make(work, ctx, true, CLATTN_U8, 1, shape, NULL);
+    cla_view *view = work_of(kernel, problem);
+    *view = (cla_view){ .buffer = work->tensor.buffer, .host = work->tensor.buffer->host,
+                        .span = shape[0], .shape = { shape[0] }, .stride = { 1 },
+                        .dtype = CLATTN_U8, .offset = work->tensor.offset };
+    if (op_of(kernel)->rebase)
+        op_of(kernel)->rebase(problem, work->tensor.offset / (int64_t)sizeof(float));
+}
+
+static void launch(clattn_ctx *ctx, const cla_kernel *kernel, const void *problem, const int *t)
+{
+    const cla_kernel *parts[] = { kernel->before, kernel->before ? kernel->before->after : NULL,
+                                  kernel, kernel->after };
+    static const cla_events none = { 0 };
+    cla_launch launches[4];
+    void *any_mem = NULL;
+    int n = 0;
+
+    for (const cla_slot *slot = op_of(kernel)->slots; slot->name && !any_mem; slot++) {
+        const cla_view *view = (const cla_view *)((const char *)problem + slot->offset);
+        any_mem = view->buffer ? view->buffer->mem : NULL;
+    }
+    for (int i = 0; i < 4; i++)
+        if (parts[i] && parts[i]->ok(&ctx->dev, problem, t))
+            OK(ctx, cla_cl_launch_make(ctx, parts[i], problem, t, &launches[n++]));
+    const clattn_status s = cla_cl_launch_run(ctx, launches, n, problem, any_mem, &none);
+    for (int i = 0; i < n; i++)
+        cla_cl_launch_free(&launches[i]);
+    suite_expect(__FILE__, __LINE__, ctx, compare_label_text(), s, CLATTN_OK);
+}
+
+void kernel_run(clattn_ctx *ctx, const cla_kernel *kernel, const void *problem, const int *t)
+{
+    union {
+        char bytes[CLA_MAX_PROBLEM];
+        int64_t align;
+    } copy;
+    test_memory work = { .size = 0 };
+
+    memcpy(copy.bytes, problem, op_of(kernel)->size);
+    bind(ctx, kernel, copy.bytes, t, &work);
+    if (cla_kernel_is_native(kernel))
+        OK(ctx, kernel->native(&ctx->cpu, copy.bytes, t));
+    else
+        launch(ctx, kernel, copy.bytes, t);
+    if (work.bytes)
+        memory_get(&work, "workspace", NULL);
+    memory_free(&work);
+}

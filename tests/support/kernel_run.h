@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs one kernel of the registry in one configuration, past the dispatcher. */
+#ifndef TEST_KERNEL_RUN_H
+#define TEST_KERNEL_RUN_H
+
+#include "attention_case.h"
+#include "plan.h"
+
+/* Kernels that this device can run and that are no helpers or probes; NULL ends. To be freed. */
+const cla_kernel **kernels_of_device(clattn_ctx *ctx);
+
+/*
+ * The problem of a call, through the library's own validation and with this kernel's defaults.
+ * False: the kernel cannot do it. params is of the operation that the kernel's stage belongs to.
+ */
+bool kernel_problem(clattn_ctx *ctx, const cla_kernel *kernel, const void *params, void *problem);
+
+/* The params of a run that belong to the kernel's stage: softmax or argmax attention. */
+const void *kernel_params(const cla_kernel *kernel, const attn_run *run);
+
+/*
+ * Compiles, binds and runs the kernel with its helpers before and after, in a workspace full of
+ * NaN whose margins must survive.
+ */
+void kernel_run(clattn_ctx *ctx, const cla_kernel *kernel, const void *problem, const int *t);
+
+#endif

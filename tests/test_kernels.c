@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The registry walk: every kernel of this device, every legal configuration, against the double
+ * reference. A new kernel needs no edit here.
+ *
+ * A configuration costs an OpenCL build, and so does every width, dtype and set of options. So all
+ * configurations run on shapes of one width that differ in what is not compiled in; a stratified
+ * part of them runs on other widths and dtypes; the dispatcher's choice runs on all shapes.
+ *
+ * Where scores are spread widely, only rows with a near tie have an error worth the name. Those
+ * shapes have many rows, so that the pass rule compares more than two throws of dice.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare.h"
+#include "kernel_run.h"
+#include "storage.h"
+#include "suite.h"
+
+static const cla_kernel **kernels;
+static int num_kernels;
+
+/* Several processes share the walk: "test_kernels PART PARTS". */
+static int part = 1, parts = 1;
+
+/* The widths have tails in every vector and tile. */
+#define WIDTHS .D = 40, .Dv = 24, .lse = true
+static const attn_spec config_shapes[] = {
+    { WIDTHS, .name = "one over a tile, causal, spread 30", .B = 1, .Hq = 4, .Hk = 2, .Nq = 65,
+      .Nk = 129, .spread = 30, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT, .poison_hidden = true },
+    { WIDTHS, .name = "one row, long keys, spread 1000", .B = 16, .Hq = 16, .Hk = 2, .Nq = 1,
+      .Nk = 1031, .spread = 1000 },
+    { WIDTHS, .name = "primes, window, rising scores", .B = 1, .Hq = 11, .Hk = 1, .Nq = 37,
+      .Nk = 211, .regime = REGIME_RISING, .spread = 10, .window = true, .left = 70, .right = 11,
+      .poison_hidden = true },
+    { WIDTHS, .name = "one", .B = 1, .Hq = 1, .Hk = 1, .Nq = 1, .Nk = 1 },
+    { WIDTHS, .name = "more rows than keys, padded", .B = 1, .Hq = 2, .Hk = 2, .Nq = 30, .Nk = 7,
+      .causal = CLATTN_CAUSAL_BOTTOM_RIGHT, .layout = LAYOUT_PADDED },
+};
+
+static const int lens_q[] = { 3, 0, 33, 1 }, lens_k[] = { 35, 9, 2, 0 };
+
+/* Each of these is compiled anew. */
+#define ALL_OPTIONS                                                                            \
+    .mask = true, .bias = true, .alibi = true, .sinks = true, .softcap = 20, .poison_hidden = true
+static const attn_spec shapes[] = {
+    { .name = "D 1", .B = 1, .Hq = 2, .Hk = 1, .Nq = 5, .Nk = 19, .D = 1, .Dv = 1 },
+    { .name = "D 3, Dv 65", .B = 1, .Hq = 2, .Hk = 1, .Nq = 17, .Nk = 33, .D = 3, .Dv = 65,
+      .lse = true, .spread = 30 },
+    { .name = "D 64, f32", .B = 2, .Hq = 8, .Hk = 2, .Nq = 130, .Nk = 257, .D = 64, .Dv = 64,
+      .spread = 1000, .causal = CLATTN_CAUSAL_TOP_LEFT, .poison_hidden = true },
+    { .name = "D 80, decode, f16 to f32", .B = 1, .Hq = 8, .Hk = 2, .Nq = 3, .Nk = 2100, .D = 80,
+      .Dv = 80, .in = CLATTN_F16, .out = CLATTN_F32, .lse = true },
+    { .name = "D 128, bf16", .B = 1, .Hq = 2, .Hk = 1, .Nq = 70, .Nk = 97, .D = 128, .Dv = 128,
+      .in = CLATTN_BF16, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT },
+    { .name = "D 256, f16", .B = 1, .Hq = 1, .Hk = 1, .Nq = 9, .Nk = 40, .D = 256, .Dv = 256,
+      .in = CLATTN_F16, .lse = true, .spread = 30 },
+    { .name = "D 320, Dv 16", .B = 1, .Hq = 2, .Hk = 2, .Nq = 7, .Nk = 40, .D = 320, .Dv = 16 },
+    { ALL_OPTIONS, .name = "all options", .B = 2, .Hq = 4, .Hk = 2, .Nq = 33, .Nk = 70, .D = 32,
+      .Dv = 48, .lse = true, .window = true, .left = 50, .right = -1,
+      .causal = CLATTN_CAUSAL_BOTTOM_RIGHT, .layout = LAYOUT_BNHD },
+    { ALL_OPTIONS, .name = "all options, one row", .B = 2, .Hq = 4, .Hk = 1, .Nq = 1, .Nk = 700,
+      .D = 32, .Dv = 32, .in = CLATTN_BF16, .bias_type = CLATTN_F16, .lse = true },
+    { ALL_OPTIONS, .name = "all options, ragged", .B = 4, .Hq = 2, .Hk = 1, .D = 32, .Dv = 32,
+      .in = CLATTN_F16, .lens_q = lens_q, .lens_k = lens_k, .lse = true },
+    { .name = "mask by keys", .B = 2, .Hq = 2, .Hk = 1, .Nq = 35, .Nk = 50, .D = 32, .Dv = 32,
+      .mask = true, .bias = true, .poison_hidden = true, .layout = LAYOUT_PADDED },
+    { .name = "tiny values", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 50, .D = 48, .Dv = 32,
+      .regime = REGIME_TINY },
+    { .name = "one huge score", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 150, .D = 48, .Dv = 32,
+      .regime = REGIME_ONE_HUGE, .spread = 3 },
+    { .name = "equal scores", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 150, .D = 48, .Dv = 32,
+      .regime = REGIME_EQUAL },
+};
+
+static int num_configs(const cla_kernel *kernel)
+{
+    int t[CLA_MAX_TUNABLES], n = 0;
+    cla_config_first(kernel, t);
+    do
+        n++;
+    while (cla_config_next(kernel, t));
+    return n;
+}
+
+/*
+ * Every how manieth configuration to take for about this many. A prime above the number of choices
+ * of a tunable divides no period of the walk: each value of each tunable turns up.
+ */
+static int config_step(int configs, int wanted)
+{
+    static const int primes[] = { 13, 17, 19, 23, 29, 31, 37, 41, 53, 67, 83, 101 };
+    int step = 1;
+    for (int i = 0; i < 12 && step * wanted < configs; i++)
+        step = primes[i];
+    return step;
+}
+
+static void check_config(const cla_kernel *kernel, attn_run *run, const cla_attn *problem,
+                         const int *t)
+{
+    char config[256];
+
+    cla_config_text(kernel, t, config, sizeof config);
+    compare_label("%s %s on \"%s\" %s", kernel->name, config, run->data->spec.name,
+                  clattn_dtype_name(run->data->spec.in));
+    attn_run_poison(run);
+    if (kernel->stage == CLA_STAGE_PROBS)
+        attn_run_put_lse(run);
+    kernel_run(suite_ctx(), kernel, problem, t);
+    if (kernel->stage == CLA_STAGE_PROBS)
+        attn_run_check_probs(run);
+    else
+        attn_run_check(run);
+}
+
+/* Every step-th configuration from the first, of those that are legal. Returns how many ran. */
+static int walk(const cla_kernel *kernel, attn_run *run, const cla_attn *problem, int first,
+                int step)
+{
+    int t[CLA_MAX_TUNABLES], n = 0, ran = 0;
+
+    cla_config_first(kernel, t);
+    do {
+        if (n++ % step != first || !cla_kernel_legal(kernel, &suite_ctx()->dev, problem, t))
+            continue;
+        check_config(kernel, run, problem, t);
+        ran++;
+    } while (cla_config_next(kernel, t));
+    return ran;
+}
+
+/* One shape in every step-th configuration; step 0: in the dispatcher's choice. */
+static int check_shape(const cla_kernel *kernel, attn_spec spec, int first, int step)
+{
+    clattn_ctx *ctx = suite_ctx();
+    cla_attn problem;
+    attn_run run;
+    int ran = 0;
+
+    spec.probs = kernel->stage == CLA_STAGE_PROBS;
+    spec.argmax = kernel->stage == CLA_STAGE_ARGMAX;
+    spec.lse = spec.lse || spec.probs;
+    attn_data *data = attn_data_make(&spec, suite_seed());
+    attn_run_make(&run, ctx, data);
+    compare_label("%s on \"%s\"", kernel->name, spec.name);
+    if (kernel_problem(ctx, kernel, kernel_params(kernel, &run), &problem)) {
+        if (step) {
+            ran = walk(kernel, &run, &problem, first, step);
+        } else {
+            cla_choice choice;
+            const cla_pin pin = { kernel->name, NULL };
+            OK(ctx, cla_dispatch(ctx, "walk", kernel->stage, &problem, &pin, &choice));
+            check_config(kernel, &run, &problem, choice.t);
+            ran = 1;
+        }
+    }
+    attn_run_free(&run);
+    attn_data_free(data);
+    return ran;
+}
+
+START_TEST(all_configurations)
+{
+    const cla_kernel *kernel = kernels[_i];
+    const int configs = num_configs(kernel);
+    int ran = 0;
+
+    for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
+        ran += check_shape(kernel, config_shapes[i], part - 1, parts);
+    ck_assert_msg(ran > 0 || configs < parts, "%s has no legal configuration here", kernel->name);
+    printf("# %s: %d configurations, %d runs in part %d of %d\n", kernel->name, configs, ran, part,
+           parts);
+}
+END_TEST
+
+START_TEST(dtypes)
+{
+    static const clattn_dtype types[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16 };
+
+    for (int i = 0; i < 3; i++) {
+        const attn_spec spec = { .name = "D 64", .B = 1, .Hq = 4, .Hk = 2, .Nq = 66, .Nk = 140,
+                                 .D = 64, .Dv = 64, .in = types[i], .spread = 10, .lse = true,
+                                 .causal = CLATTN_CAUSAL_BOTTOM_RIGHT };
+        check_shape(kernels[_i], spec, 0, config_step(num_configs(kernels[_i]), 5));
+    }
+}
+END_TEST
+
+START_TEST(all_shapes)
+{
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        check_shape(kernels[_i], shapes[i], 0, 0);
+}
+END_TEST
+
+/* ---- merge ---- */
+
+typedef struct merge_spec {
+    int P, B, H, N, Dv;
+    clattn_dtype in, out;
+    int empty_parts; /* parts that saw no key, NaN in their o */
+} merge_spec;
+
+static const merge_spec merges[] = {
+    { 1, 1, 1, 1, 1, CLATTN_F32, CLATTN_F32, 0 },
+    { 3, 2, 3, 17, 65, CLATTN_F32, CLATTN_F32, 1 },
+    { 2, 2, 3, 17, 64, CLATTN_F16, CLATTN_F32, 0 },
+    { 5, 1, 2, 33, 40, CLATTN_BF16, CLATTN_BF16, 2 },
+    { 4, 1, 2, 3, 128, CLATTN_F32, CLATTN_F16, 4 },
+};
+
+typedef struct merge_case {
+    size_t rows;
+    float *o_parts, *lse_parts, *naive_o, *naive_lse;
+    double *o, *lse;
+    test_memory m[4]; /* o_parts, lse_parts, o, lse */
+} merge_case;
+
+static void merge_make(merge_case *c, const merge_spec *s, clattn_ctx *ctx)
+{
+    const size_t rows = c->rows = (size_t)s->B * s->H * s->N, width = (size_t)s->Dv;
+    const size_t n = (size_t)s->P * rows;
+    const int64_t shape[5] = { s->P, s->B, s->H, s->N, s->Dv };
+    test_rng rng = { suite_seed() };
+
+    c->o_parts = memory_alloc(n * width * sizeof(float));
+    c->lse_parts = memory_alloc(n * sizeof(float));
+    c->naive_o = memory_alloc(rows * width * sizeof(float));
+    c->naive_lse = memory_alloc(rows * sizeof(float));
+    c->o = memory_alloc(rows * width * sizeof(double));
+    c->lse = memory_alloc(rows * sizeof(double));
+    for (size_t i = 0; i < n; i++) {
+        const bool empty = i < (size_t)s->empty_parts * rows || rng_below(&rng, 9) == 0;
+        c->lse_parts[i] = empty ? -INFINITY : 20 * (float)rng_normal(&rng);
+        for (size_t d = 0; d < width; d++)
+            c->o_parts[i * width + d] =
+                empty ? NAN : storage_round(s->in, (float)rng_normal(&rng));
+    }
+    ref_merge(s->P, rows, s->Dv, c->o_parts, c->lse_parts, c->o, c->lse);
+    ref_merge_naive(s->P, rows, s->Dv, c->o_parts, c->lse_parts, s->out, c->naive_o, c->naive_lse);
+    memory_make(&c->m[0], ctx, false, s->in, 5, shape, NULL);
+    memory_make(&c->m[1], ctx, false, CLATTN_F32, 4, shape, NULL);
+    memory_make(&c->m[2], ctx, true, s->out, 4, shape + 1, NULL);
+    memory_make(&c->m[3], ctx, true, CLATTN_F32, 3, shape + 1, NULL);
+    memory_put(&c->m[0], c->o_parts);
+    memory_put(&c->m[1], c->lse_parts);
+}
+
+static void merge_check(merge_case *c, const merge_spec *s)
+{
+    const size_t n = c->rows * (size_t)s->Dv;
+    float *got = memory_alloc((n + c->rows) * sizeof *got);
+
+    memory_get(&c->m[2], "o", got);
+    compare_pass("o", got, c->o, compare_error(c->naive_o, c->o, n), n, s->out);
+    memory_get(&c->m[3], "lse", got);
+    compare_pass("lse", got, c->lse, compare_error(c->naive_lse, c->lse, c->rows), c->rows,
+                 CLATTN_F32);
+    memory_get(&c->m[0], "o_parts", NULL);
+    free(got);
+}
+
+static void merge_free(merge_case *c)
+{
+    for (int i = 0; i < 4; i++)
+        memory_free(&c->m[i]);
+    free(c->o_parts), free(c->lse_parts), free(c->naive_o), free(c->naive_lse);
+    free(c->o), free(c->lse);
+}
+
+START_TEST(merge_kernels)
+{
+    const cla_kernel *kernel = kernels[_i];
+    clattn_ctx *ctx = suite_ctx();
+
+    for (size_t i = 0; i < sizeof merges / sizeof merges[0]; i++) {
+        merge_case c;
+        cla_merge problem;
+        int t[CLA_MAX_TUNABLES];
+        merge_make(&c, &merges[i], ctx);
+        const struct clattn_merge_params *params = clattn_merge_params(
+            .o_parts = c.m[0].tensor, .lse_parts = c.m[1].tensor, .o = c.m[2].tensor,
+            .lse = c.m[3].tensor);
+        compare_label("%s, merge %d", kernel->name, (int)i);
+        ck_assert(kernel_problem(ctx, kernel, params, &problem));
+        cla_config_first(kernel, t);
+        do {
+            if (!cla_kernel_legal(kernel, &ctx->dev, &problem, t))
+                continue;
+            memory_poison(&c.m[2]);
+            memory_poison(&c.m[3]);
+            kernel_run(ctx, kernel, &problem, t);
+            merge_check(&c, &merges[i]);
+        } while (cla_config_next(kernel, t));
+        merge_free(&c);
+    }
+}
+END_TEST
+
+/* All configurations are dealt out to the parts, and so are the kernels for what is left. */
+static Suite *suite(void)
+{
+    Suite *s = suite_create("kernels");
+    for (int i = 0; i < num_kernels; i++) {
+        /* See test_projection_kernels.c and test_linear_kernels.c. */
+        if (kernels[i]->stage == CLA_STAGE_PROJECTION || kernels[i]->stage == CLA_STAGE_ROPE
+            || kernels[i]->stage == CLA_STAGE_LINEAR)
+            continue;
+        TCase *t = tcase_create(kernels[i]->name);
+        const bool mine = i % parts == part - 1;
+        if (kernels[i]->stage == CLA_STAGE_MERGE) {
+            if (mine)
+                tcase_add_loop_test(t, merge_kernels, i, i + 1);
+        } else {
+            if (mine)
+                tcase_add_loop_test(t, all_shapes, i, i + 1);
+            if (mine)
+                tcase_add_loop_test(t, dtypes, i, i + 1);
+            tcase_add_loop_test(t, all_configurations, i, i + 1);
+        }
+        suite_add_tcase(s, t);
+    }
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    suite_begin();
+    suite_need_device();
+    if (argc == 3) {
+        part = atoi(argv[1]);
+        parts = atoi(argv[2]);
+    }
+    kernels = kernels_of_device(suite_ctx());
+    while (kernels[num_kernels])
+        num_kernels++;
+    const int result = suite_run(suite());
+    free(kernels);
+    return result;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The registry walk of linear attention: every kernel of this device, every legal configuration,
+ * against the double reference. As in test_kernels.c, all configurations run on shapes that share
+ * what is compiled in, and the dispatcher's choice on all shapes.
+ */
+#include <stdlib.h>
+
+#include "compare.h"
+#include "kernel_run.h"
+#include "linear_case.h"
+#include "suite.h"
+
+static const cla_kernel **kernels;
+static int num_kernels;
+static int part = 1, parts = 1; /* of the configurations: test_linear_kernels PART PARTS */
+
+/* Widths with tails in every vector and tile; lengths around chunks and segments. */
+#define WALK .D = 24, .Dv = 40, .causal = true, .state_in = true, .state_out = true
+static const linear_spec config_shapes[] = {
+    { WALK, .name = "elu1, several segments", .B = 1, .Hq = 2, .Hk = 1, .Nq = 291, .Nk = 291,
+      .map = CLATTN_MAP_ELU1 },
+    { WALK, .name = "elu1, one row", .B = 2, .Hq = 2, .Hk = 1, .Nq = 1, .Nk = 1,
+      .map = CLATTN_MAP_ELU1 },
+    { .D = 24, .Dv = 40, .name = "relu, full", .B = 1, .Hq = 2, .Hk = 1, .Nq = 75, .Nk = 290,
+      .map = CLATTN_MAP_RELU },
+    { .D = 10, .Dv = 24, .name = "poly2, causal", .B = 1, .Hq = 2, .Hk = 2, .Nq = 139, .Nk = 139,
+      .map = CLATTN_MAP_POLY2, .causal = true, .form = CLATTN_FORM_LINEAR },
+};
+
+static const int lens[] = { 33, 0, 1, 140, 64 }, lens_k[] = { 5, 70, 0, 129, 64 };
+
+/* Each of these is compiled anew. */
+static const linear_spec shapes[] = {
+    { .name = "one", .B = 1, .Hq = 1, .Hk = 1, .Nq = 1, .Nk = 1, .D = 1, .Dv = 1,
+      .map = CLATTN_MAP_EXP, .form = CLATTN_FORM_LINEAR },
+    { .name = "poly2 of D 1", .B = 1, .Hq = 2, .Hk = 1, .Nq = 35, .Nk = 35, .D = 1, .Dv = 3,
+      .map = CLATTN_MAP_POLY2, .causal = true, .form = CLATTN_FORM_LINEAR, .state_out = true },
+    { .name = "D 64, causal, f16", .B = 2, .Hq = 4, .Hk = 2, .Nq = 130, .Nk = 130, .D = 64,
+      .Dv = 64, .in = CLATTN_F16, .map = CLATTN_MAP_ELU1, .causal = true,
+      .form = CLATTN_FORM_LINEAR },
+    { .name = "D 64, full, bf16 to f32, padded", .B = 2, .Hq = 4, .Hk = 4, .Nq = 70, .Nk = 257,
+      .D = 64, .Dv = 64, .in = CLATTN_BF16, .out = CLATTN_F32, .map = CLATTN_MAP_EXP,
+      .form = CLATTN_FORM_LINEAR, .state_in = true, .state_out = true, .layout = LAYOUT_PADDED },
+    { .name = "D 128, identity, unnormalized", .B = 1, .Hq = 2, .Hk = 1, .Nq = 200, .Nk = 200,
+      .D = 128, .Dv = 128, .causal = true, .unnormalized = true, .form = CLATTN_FORM_LINEAR,
+      .layout = LAYOUT_BNHD },
+    { .name = "quadratic, causal", .B = 2, .Hq = 4, .Hk = 2, .Nq = 139, .Nk = 139, .D = 40,
+      .Dv = 24, .map = CLATTN_MAP_ELU1, .causal = true, .form = CLATTN_FORM_QUADRATIC },
+    { .name = "quadratic poly2, full, f16", .B = 1, .Hq = 2, .Hk = 1, .Nq = 67, .Nk = 150, .D = 48,
+      .Dv = 20, .in = CLATTN_F16, .map = CLATTN_MAP_POLY2, .scale = 0.25f, .c = 0.5f,
+      .form = CLATTN_FORM_QUADRATIC },
+    { .name = "poly2, D 40", .B = 1, .Hq = 2, .Hk = 1, .Nq = 300, .Nk = 300, .D = 40, .Dv = 65,
+      .map = CLATTN_MAP_POLY2, .scale = 0.2f, .causal = true, .form = CLATTN_FORM_LINEAR,
+      .state_in = true, .state_out = true },
+    { .name = "homogeneous, full, in place", .B = 2, .Hq = 2, .Hk = 2, .Nq = 9, .Nk = 41, .D = 17,
+      .Dv = 16, .map = CLATTN_MAP_POLY2, .homogeneous = true, .state_in = true, .state_out = true,
+      .in_place = true },
+    { .name = "ragged, causal", .B = 5, .Hq = 4, .Hk = 2, .D = 32, .Dv = 24, .lens_q = lens,
+      .lens_k = lens, .map = CLATTN_MAP_ELU1, .causal = true, .state_in = true, .state_out = true,
+      .form = CLATTN_FORM_LINEAR },
+    { .name = "ragged, full, bf16", .B = 5, .Hq = 2, .Hk = 1, .D = 20, .Dv = 32, .lens_q = lens,
+      .lens_k = lens_k, .in = CLATTN_BF16, .map = CLATTN_MAP_RELU, .state_out = true },
+    { .name = "ragged, quadratic", .B = 5, .Hq = 2, .Hk = 1, .D = 20, .Dv = 32, .lens_q = lens,
+      .lens_k = lens_k, .map = CLATTN_MAP_ELU1, .form = CLATTN_FORM_QUADRATIC },
+    { .name = "step in place, poly2, f16", .B = 3, .Hq = 6, .Hk = 2, .Nq = 1, .Nk = 1, .D = 20,
+      .Dv = 72, .in = CLATTN_F16, .map = CLATTN_MAP_POLY2, .causal = true, .state_in = true,
+      .state_out = true, .in_place = true, .scale = 0.3f },
+    { .name = "step without a state before", .B = 1, .Hq = 2, .Hk = 2, .Nq = 1, .Nk = 1, .D = 64,
+      .Dv = 64, .map = CLATTN_MAP_ELU1, .state_out = true, .layout = LAYOUT_PADDED },
+};
+
+static void check_config(const cla_kernel *kernel, linear_run *run, const cla_linear *problem,
+                         const int *t)
+{
+    char config[256];
+
+    cla_config_text(kernel, t, config, sizeof config);
+    compare_label("%s %s on \"%s\"", kernel->name, config, run->data->spec.name);
+    linear_run_poison(run);
+    kernel_run(suite_ctx(), kernel, problem, t);
+    linear_run_check(run);
+}
+
+/* This part of the legal configurations. */
+static int walk(const cla_kernel *kernel, linear_run *run, const cla_linear *problem)
+{
+    int t[CLA_MAX_TUNABLES], n = 0, ran = 0;
+
+    cla_config_first(kernel, t);
+    do {
+        if (n++ % parts != part - 1 || !cla_kernel_legal(kernel, &suite_ctx()->dev, problem, t))
+            continue;
+        check_config(kernel, run, problem, t);
+        ran++;
+    } while (cla_config_next(kernel, t));
+    return ran;
+}
+
+/* Returns how many configurations ran: all of this part, or the dispatcher's choice. */
+static int check_shape(const cla_kernel *kernel, const linear_spec *spec, bool all)
+{
+    clattn_ctx *ctx = suite_ctx();
+    linear_data *data = linear_data_make(spec, suite_seed());
+    cla_linear problem;
+    linear_run run;
+    int ran = 0;
+
+    linear_run_make(&run, ctx, data);
+    compare_label("%s on \"%s\"", kernel->name, spec->name);
+    if (kernel_problem(ctx, kernel, &run.params, &problem)) {
+        if (all) {
+            ran = walk(kernel, &run, &problem);
+        } else {
+            cla_choice choice;
+            const cla_pin pin = { kernel->name, NULL };
+            OK(ctx, cla_dispatch(ctx, "walk", kernel->stage, &problem, &pin, &choice));
+            check_config(kernel, &run, &problem, choice.t);
+            ran = 1;
+        }
+    }
+    linear_run_free(&run);
+    linear_data_free(data);
+    return ran;
+}
+
+START_TEST(all_configurations)
+{
+    int ran = 0;
+
+    for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
+        ran += check_shape(kernels[_i], &config_shapes[i], true);
+    printf("# %s: %d runs\n", kernels[_i]->name, ran);
+}
+END_TEST
+
+START_TEST(all_shapes)
+{
+    int ran = 0;
+
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        if ((int)i % parts == part - 1)
+            ran += check_shape(kernels[_i], &shapes[i], false);
+    ck_assert_msg(ran > 0 || parts > 1, "%s can do none of the shapes", kernels[_i]->name);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("linear_kernels");
+    for (int i = 0; i < num_kernels; i++) {
+        TCase *t = tcase_create(kernels[i]->name);
+        if (kernels[i]->stage == CLA_STAGE_LINEAR) {
+            tcase_add_loop_test(t, all_shapes, i, i + 1);
+            tcase_add_loop_test(t, all_configurations, i, i + 1);
+        }
+        suite_add_tcase(s, t);
+    }
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    suite_begin();
+    suite_need_device();
+    if (argc == 3) {
+        part = atoi(argv[1]);
+        parts = atoi(argv[2]);
+    }
+    kernels = kernels_of_device(suite_ctx());
+    while (kernels[num_kernels])
+        num_kernels++;
+    const int result = suite_run(suite());
+    free(kernels);
+    return result;
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The registry walk for projections and rotary embeddings: every kernel of this device, every legal
+ * configuration, against the double reference. A new kernel needs no edit here.
+ */
+#include <stdlib.h>
+
+#include "compare.h"
+#include "kernel_walk.h"
+#include "projection_case.h"
+#include "rope_case.h"
+#include "suite.h"
+
+static const cla_kernel **kernels;
+static int num_kernels;
+static int part = 1, parts = 1; /* of the walk */
+
+/* Three parts: ragged tiles, tails in M, heads that are no multiple of a vector. */
+#define ALL(rotary0, rotary1)                                           \
+    .part = { { .H = 3, .K = 22, .rotary = rotary0, .bias = true },     \
+              { .H = 1, .K = 40, .rotary = rotary1, .residual = true }, \
+              { .H = 2, .K = 5, .bias = true, .in_place = true } }
+
+/* All configurations run on these, built once each: they differ in what is not compiled in. */
+static const proj_spec config_shapes[] = {
+    { .name = "many rows",
+      .B = 2,
+      .N = 51,
+      .M = 77,
+      .part = { { .H = 1, .K = 70, .bias = true } },
+      .w_layout = W_FLAT,
+      .y_layout = Y_PADDED },
+    { .name = "one row",
+      .B = 1,
+      .N = 1,
+      .M = 301,
+      .part = { { .H = 1, .K = 67, .bias = true } },
+      .w_layout = W_PADDED,
+      .y_layout = Y_FLAT },
+    { .name = "5 rows, one column",
+      .B = 5,
+      .N = 1,
+      .M = 16,
+      .part = { { .H = 1, .K = 1, .bias = true } },
+      .y_layout = Y_ROWS },
+    { .name = "one", .B = 1, .N = 1, .M = 1, .part = { { .H = 1, .K = 1, .bias = true } } },
+};
+
+/* Each of these is compiled anew, in the dispatcher's choice. */
+static const proj_spec shapes[] = {
+    { .name = "q, k, v of one row",
+      .B = 1,
+      .N = 1,
+      .M = 150,
+      ALL(CLATTN_ROTARY_NEOX, CLATTN_ROTARY_GPTJ),
+      .start = 100000,
+      .w_layout = W_FLAT },
+    { .name = "q, k, v of many rows",
+      .B = 2,
+      .N = 37,
+      .M = 65,
+      ALL(CLATTN_ROTARY_GPTJ, CLATTN_ROTARY_NEOX),
+      .starts = true,
+      .y_layout = Y_BHNK },
+    { .name = "q, k, v transposed",
+      .B = 2,
+      .N = 9,
+      .M = 33,
+      ALL(CLATTN_ROTARY_NEOX, CLATTN_ROTARY_NONE),
+      .start = 3,
+      .w_layout = W_TRANSPOSED,
+      .in = CLATTN_F16 },
+    { .name = "q, k, v scattered",
+      .B = 1,
+      .N = 5,
+      .M = 17,
+      ALL(CLATTN_ROTARY_GPTJ, CLATTN_ROTARY_NONE),
+      .w_layout = W_SCATTERED,
+      .in = CLATTN_BF16,
+      .out = CLATTN_F32 },
+    { .name = "einsum, neox",
+      .B = 2,
+      .N = 13,
+      .M = 48,
+      .w_layout = W_EINSUM,
+      .y_layout = Y_BHNK,
+      .part = { { .H = 4, .K = 64, .rotary = CLATTN_ROTARY_NEOX, .base = 500, .bias = true } },
+      .bias_type = CLATTN_F16,
+      .start = 7 },
+    { .name = "einsum, gptj, residual",
+      .B = 3,
+      .N = 1,
+      .M = 40,
+      .w_layout = W_EINSUM,
+      .part = { { .H = 2, .K = 96, .rotary = CLATTN_ROTARY_GPTJ, .residual = true } },
+      .residual_type = CLATTN_BF16,
+      .starts = true,
+      .in = CLATTN_F16 },
+    { .name = "transposed, one row",
+      .B = 1,
+      .N = 1,
+      .M = 129,
+      .w_layout = W_TRANSPOSED,
+      .part = { { .H = 1, .K = 300 } },
+      .in = CLATTN_BF16 },
+    { .name = "f32 x, f16 w",
+      .B = 1,
+      .N = 19,
+      .M = 64,
+      .w = CLATTN_F16,
+      .part = { { .H = 2, .K = 64, .in_place = true } } },
+    { .name = "bf16 x, f32 w",
+      .B = 1,
+      .N = 3,
+      .M = 50,
+      .in = CLATTN_BF16,
+      .w = CLATTN_F32,
+      .part = { { .H = 1, .K = 33 } } },
+    { .name = "i8, one row",
+      .B = 1,
+      .N = 1,
+      .M = 301,
+      .w = CLATTN_I8,
+      .w_layout = W_FLAT,
+      .in = CLATTN_F16,
+      .part = { { .H = 1, .K = 67, .bias = true } } },
+    { .name = "i8, q, k, v",
+      .B = 2,
+      .N = 20,
+      .M = 47,
+      .w = CLATTN_I8,
+      ALL(CLATTN_ROTARY_NEOX, CLATTN_ROTARY_GPTJ),
+      .start = 11 },
+    { .name = "i8 transposed",
+      .B = 1,
+      .N = 6,
+      .M = 31,
+      .w = CLATTN_I8,
+      .w_layout = W_TRANSPOSED,
+      .part = { { .H = 2, .K = 48, .bias = true } } },
+    { .name = "i8 einsum, neox",
+      .B = 1,
+      .N = 18,
+      .M = 31,
+      .w = CLATTN_I8,
+      .w_layout = W_EINSUM,
+      .part = { { .H = 2, .K = 64, .rotary = CLATTN_ROTARY_NEOX } } },
+    { .name = "i8 scattered",
+      .B = 1,
+      .N = 2,
+      .M = 10,
+      .w = CLATTN_I8,
+      .w_layout = W_SCATTERED,
+      .part = { { .H = 3, .K = 7 } } },
+    { .name = "i4, one row",
+      .B = 1,
+      .N = 1,
+      .M = 352,
+      .w = CLATTN_I4,
+      .w_layout = W_FLAT,
+      .in = CLATTN_F16,
+      .part = { { .H = 1, .K = 67, .bias = true } } },
+    { .name = "i4, 7 rows, f16 scales",
+      .B = 7,
+      .N = 1,
+      .M = 96,
+      .w = CLATTN_I4,
+      .scale_type = CLATTN_F16,
+      .w_layout = W_PADDED,
+      ALL(CLATTN_ROTARY_NEOX, CLATTN_ROTARY_GPTJ) },
+    { .name = "i4, many rows",
+      .B = 1,
+      .N = 45,
+      .M = 64,
+      .w = CLATTN_I4,
+      .in = CLATTN_BF16,
+      .part = { { .H = 2, .K = 32 } } },
+    { .name = "f16",
+      .B = 1,
+      .N = 70,
+      .M = 200,
+      .in = CLATTN_F16,
+      .w_layout = W_FLAT,
+      .part = { { .H = 1, .K = 130 } } },
+    { .name = "f16, 16 rows",
+      .B = 16,
+      .N = 1,
+      .M = 200,
+      .in = CLATTN_F16,
+      .w_layout = W_FLAT,
+      .part = { { .H = 1, .K = 130 } } },
+    { .name = "bf16, deep",
+      .B = 1,
+      .N = 26,
+      .M = 1100,
+      .in = CLATTN_BF16,
+      .w_layout = W_FLAT,
+      .part = { { .H = 1, .K = 33 } } },
+};
+
+static void check_config(void *user, const cla_kernel *kernel, const void *problem, const int *t)
+{
+    proj_run *run = user;
+    char config[256];
+
+    cla_config_text(kernel, t, config, sizeof config);
+    compare_label("%s %s on \"%s\"", kernel->name, config, run->data->spec.name);
+    proj_run_poison(run);
+    kernel_run(suite_ctx(), kernel, problem, t);
+    proj_run_check(run);
+}
+
+/* One shape in every step-th configuration; step 0: in the dispatcher's choice. */
+static int check_shape(const cla_kernel *kernel, const proj_spec *spec, int first, int step)
+{
+    clattn_ctx *ctx = suite_ctx();
+    cla_proj problem;
+    proj_run run;
+    int ran = 0;
+
+    proj_data *data = proj_data_make(spec, suite_seed());
+    proj_run_make(&run, ctx, data);
+    compare_label("%s on \"%s\"", kernel->name, spec->name);
+    if (kernel_problem(ctx, kernel, &run.params, &problem)) {
+        if (step)
+            ran = kernel_walk(kernel, &problem, first, step, check_config, &run);
+        else
+            kernel_walk_default(kernel, &problem, check_config, &run);
+    }
+    proj_run_free(&run);
+    proj_data_free(data);
+    return ran;
+}
+
+START_TEST(all_configurations)
+{
+    const cla_kernel *kernel = kernels[_i];
+    const int configs = kernel_num_configs(kernel);
+    int ran = 0;
+
+    for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
+        ran += check_shape(kernel, &config_shapes[i], part - 1, parts);
+    ck_assert_msg(ran > 0 || configs < parts, "%s has no legal configuration here", kernel->name);
+    printf("# %s: %d configurations, %d runs in part %d of %d\n", kernel->name, configs, ran, part,
+           parts);
+}
+END_TEST
+
+START_TEST(all_shapes)
+{
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        if ((int)i % parts == part - 1)
+            check_shape(kernels[_i], &shapes[i], 0, 0);
+}
+END_TEST
+
+/* ---- rope ---- */
+
+static const rope_spec ropes[] = {
+    { .name = "neox", .B = 2, .N = 9, .H = 3, .D = 40, .rotary = CLATTN_ROTARY_NEOX, .start = 3 },
+    { .name = "gptj, far away",
+      .B = 1,
+      .N = 5,
+      .H = 2,
+      .D = 256,
+      .rotary = CLATTN_ROTARY_GPTJ,
+      .start = 1000003 },
+    { .name = "one pair", .B = 1, .N = 1, .H = 1, .D = 2, .rotary = CLATTN_ROTARY_GPTJ, .base = 1 },
+    { .name = "starts, f16",
+      .B = 4,
+      .N = 7,
+      .H = 5,
+      .D = 64,
+      .rotary = CLATTN_ROTARY_NEOX,
+      .starts = true,
+      .in = CLATTN_F16,
+      .bhnd = true },
+    { .name = "in place, bf16",
+      .B = 2,
+      .N = 17,
+      .H = 2,
+      .D = 34,
+      .rotary = CLATTN_ROTARY_NEOX,
+      .in = CLATTN_BF16,
+      .in_place = true,
+      .base = 1000000 },
+    { .name = "f16 to f32",
+      .B = 1,
+      .N = 3,
+      .H = 2,
+      .D = 130,
+      .rotary = CLATTN_ROTARY_GPTJ,
+      .in = CLATTN_F16,
+      .out = CLATTN_F32,
+      .start = -50 },
+};
+
+static void check_rope(void *user, const cla_kernel *kernel, const void *problem, const int *t)
+{
+    rope_run *run = user;
+
+    rope_run_poison(run);
+    kernel_run(suite_ctx(), kernel, problem, t);
+    rope_run_check(run);
+}
+
+START_TEST(rope_kernels)
+{
+    clattn_ctx *ctx = suite_ctx();
+
+    for (size_t i = 0; i < sizeof ropes / sizeof ropes[0]; i++) {
+        cla_rope problem;
+        rope_run run;
+        rope_run_make(&run, ctx, &ropes[i], suite_seed());
+        compare_label("%s on \"%s\"", kernels[_i]->name, ropes[i].name);
+        if (kernel_problem(ctx, kernels[_i], &run.params, &problem))
+            kernel_walk(kernels[_i], &problem, 0, 1, check_rope, &run);
+        rope_run_free(&run);
+    }
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("projection kernels");
+    for (int i = 0; i < num_kernels; i++) {
+        TCase *t = tcase_create(kernels[i]->name);
+        if (kernels[i]->stage == CLA_STAGE_PROJECTION) {
+            tcase_add_loop_test(t, all_shapes, i, i + 1);
+            tcase_add_loop_test(t, all_configurations, i, i + 1);
+        } else if (kernels[i]->stage == CLA_STAGE_ROPE && i % parts == part - 1) {
+            tcase_add_loop_test(t, rope_kernels, i, i + 1);
+        }
+        suite_add_tcase(s, t);
+    }
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    suite_begin();
+    suite_need_device();
+    if (argc == 3) {
+        part = atoi(argv[1]);
+        parts = atoi(argv[2]);
+    }
+    kernels = kernels_of_device(suite_ctx());
+    while (kernels[num_kernels])
+        num_kernels++;
+    const int result = suite_run(suite());
+    free(kernels);
+    return result;
+}
