@@ -195,8 +195,8 @@ __kernel void linear_chunk(LINEAR_ARGS)
             for (int i = 0; i < MR; i++) {
                 const int r = tr + i * TR;
                 if (r < rows && d0 + d < HEAD_DIM) {
-                    const float y = load(IN_TYPE, q, q_at + r * (size_t)q_n + d0 + d) * scale;
-                    const sum2 sum = fma2((sum2){ den[i], rest[i] }, y,
+                    const float own = load(IN_TYPE, q, q_at + r * (size_t)q_n + d0 + d) * scale;
+                    const sum2 sum = fma2((sum2){ den[i], rest[i] }, own,
                                           (sum2){ hi[r * LD + d], lo[r * DEPTH + d] });
                     den[i] = sum.hi;
                     rest[i] = sum.lo;

@@ -7,7 +7,7 @@
 
 #include "problem.h"
 
-/* extras: poly2, ragged and with states, else elu1. Causal, longer than a segment. */
+/* extras: poly2, causal, ragged and with states; else elu1 of all keys. */
 static inline cla_linear sample_linear(int32_t D, int32_t Dv, clattn_dtype type, bool extras)
 {
     cla_linear p;
@@ -22,8 +22,8 @@ static inline cla_linear sample_linear(int32_t D, int32_t Dv, clattn_dtype type,
     p.F = extras ? 1 + D + D * (D + 1) / 2 : D;
     p.in_type = p.out_type = type;
     p.map = extras ? CLATTN_MAP_POLY2 : CLATTN_MAP_ELU1;
-    p.causal = p.normalized = 1;
-    p.ragged = p.has_in = p.has_out = extras;
+    p.normalized = 1;
+    p.causal = p.ragged = p.has_in = p.has_out = extras;
     p.scale = p.c = 1.0f;
     p.segs = 1;
     p.seg_keys = p.Nk;
