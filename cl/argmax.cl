@@ -34,7 +34,7 @@ __kernel void argmax(ATTN_ARGS)
     const int begin = max(key_begin(row0, s, left), part);
     const int end = rows > 0 ? min(key_end(last_row, s, right, causal), part_end) : 0;
     const size_t q_at = (size_t)(q_off + b * q_b + h * q_h + (long)(s.q0 + row0) * q_n);
-    const size_t k_at = (size_t)(k_off + b * k_b + hk * k_h + (long)s.k0 * k_n);
+    const kv_head keys = KEYS_OF(b, hk, s);
     const size_t mask_at = (size_t)(mask_off + b * mask_b + h * mask_h);
 
     ulong best[MR];
@@ -49,8 +49,8 @@ __kernel void argmax(ATTN_ARGS)
             x[i] = 0.0f;
         for (int d4 = 0; d4 < D4; d4 += DC4) {
             barrier(CLK_LOCAL_MEM_FENCE);
-            stage_rows(q_tile, BR, 0, q, q_at, q_n, rows, d4);
-            stage_rows(k_tile, BC, 1, k, k_at + (size_t)key * k_n, k_n, end - key, d4);
+            stage_queries(q_tile, q, q_at, q_n, rows, d4);
+            stage_keys(k_tile, &keys, key, end, d4);
             barrier(CLK_LOCAL_MEM_FENCE);
             add_products(q_tile, k_tile, min(DC4, D4 - d4), tr, tc, x);
         }

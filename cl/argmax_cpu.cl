@@ -24,7 +24,7 @@ __kernel void argmax_cpu(ATTN_ARGS)
         return;
 
     const scoring w = SCORING_OF(s);
-    const size_t k_at = k_off + b * (size_t)k_b + hk * (size_t)k_h + s.k0 * (size_t)k_n;
+    const kv_head keys = KEYS_OF(b, hk, s);
     const int part = min(split * split_keys, s.nk);
     const int part_end = part + min(split_keys, s.nk - part);
 
@@ -54,8 +54,8 @@ __kernel void argmax_cpu(ATTN_ARGS)
         const int vecs = (n + 15) / 16;
         for (int m = 0; m < MB * RB && m < count; m += RB) {
             for (int j = 0; j < vecs * 16; j += KB)
-                score_keys((float *)p + j, q_rows + m * HEAD_VECS, k,
-                           k_at + (k0 + min(j, n - 1)) * (size_t)k_n, k_n, max(n - j, 1));
+                score_keys((float *)p + j, q_rows + m * HEAD_VECS, &keys, k0 + min(j, n - 1),
+                           max(n - j, 1));
             for (int r = 0; r < RB; r++) {
                 for (int j = 0; j < vecs; j++) {
                     const int key = k0 + j * 16;

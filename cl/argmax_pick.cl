@@ -4,6 +4,8 @@
  *
  *     index_i = j*     o_i = v_{j*}, as it is stored     no key: index -1, o = 0
  *
+ * o has the dtype of v; quantised values become f32.
+ *
  * Tunables    none
  * Constants   see attn.clh; HAS_INDEX
  * Launch      Nq * Hq * B work-groups of 16, in one dimension: one per row
@@ -25,10 +27,15 @@ __kernel void argmax_pick(ATTN_ARGS, __global int *index, long index_off, long i
         rank = max(rank, RANKS[RANK_AT(split, b, h, i)]);
     const int key = key_of(rank);
 
-    const size_t from = (size_t)(v_off + b * v_b + h / G * v_h + (long)(s.k0 + max(key, 0)) * v_n);
+    const kv_head values = VALUES_OF(b, h / G, s);
+    const size_t from = key < 0 ? 0 : kv_row(&values, key);
+    const size_t scales = key < 0 ? 0 : kv_scales(&values, key);
     const size_t to = (size_t)(o_off + b * o_b + h * o_h + (long)(s.q0 + i) * o_n);
     for (int d = (int)get_local_id(0); d < VALUE_DIM; d += 16) {
-        if (IN_TYPE == T_F32)
+        if (KV_TYPE != OUT_TYPE)
+            ((__global float *)o)[to + d] =
+                key < 0 ? 0.0f : load(KV_TYPE, v, from + d) * kv_factor(&values, scales, d);
+        else if (OUT_TYPE == T_F32)
             ((__global uint *)o)[to + d] = key < 0 ? 0 : ((__global const uint *)v)[from + d];
         else
             ((__global ushort *)o)[to + d] = key < 0 ? 0 : ((__global const ushort *)v)[from + d];

@@ -19,13 +19,13 @@ typedef struct block {
 } block;
 
 /* panel[d] = column d of 16 keys, of which n > 0 exist; the last one is repeated. */
-FN void turn_keys(float16 *panel, __global const void *k, size_t at, long k_n, int n)
+FN void turn_keys(float16 *panel, const kv_head *keys, int key, int n)
 {
     for (int d = 0; d < HEAD_DIM; d += 16) {
         float16 x[16], y[16];
 #pragma unroll
         for (int j = 0; j < 16; j++)
-            x[j] = load_part(IN_TYPE, k, at + min(j, n - 1) * (size_t)k_n + d, HEAD_DIM - d);
+            x[j] = load_key(keys, key + min(j, n - 1), d / 16);
         zip_round(x, y);
         zip_round(y, x);
         zip_round(x, y);
@@ -85,7 +85,7 @@ __kernel void argmax_prefill_cpu(ATTN_ARGS)
         return;
 
     const scoring w = SCORING_OF(s);
-    const size_t k_at = k_off + b * (size_t)k_b + hk * (size_t)k_h + s.k0 * (size_t)k_n;
+    const kv_head keys = KEYS_OF(b, hk, s);
     const int part = min(split * split_keys, s.nk);
     const int part_end = part + min(split_keys, s.nk - part);
 
@@ -121,7 +121,7 @@ __kernel void argmax_prefill_cpu(ATTN_ARGS)
     for (int k0 = begin; k0 < end; k0 += 16 * NV) {
         for (int x = 0; x < NV; x++) {
             const int key = min(k0 + x * 16, end - 1);
-            turn_keys(panels + x * HEAD_PAD, k, k_at + key * (size_t)k_n, k_n, min(16, end - key));
+            turn_keys(panels + x * HEAD_PAD, &keys, key, min(16, end - key));
         }
         for (int m = 0; m < MB && m * BR < count; m++) {
             if (k0 < blocks[m].end && k0 + 16 * NV > blocks[m].begin)

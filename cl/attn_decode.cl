@@ -55,18 +55,19 @@ FN size_t query_at(const queries *u, int r)
  * Keys from end on repeat the last one and are masked later.
  */
 FN void partial_products(__local float *part, __local const float4 *q_rows, const queries *u,
-                         __global const void *q, __global const void *k, size_t k_at, long k_n,
-                         int key, int end)
+                         __global const void *q, const kv_head *keys, int key, int end)
 {
     const int lane = (int)get_local_id(0) % LANES, slot = (int)get_local_id(0) / LANES;
 
     for (int pass = 0; pass < PASSES; pass++) {
         const int first = pass * (SLOTS * KEYS) + slot;
         float s[KEYS * RB];
-        size_t from[KEYS], q_from[RB];
+        size_t from[KEYS], scales[KEYS], q_from[RB];
 #pragma unroll
-        for (int i = 0; i < KEYS; i++)
-            from[i] = k_at + (size_t)(min(key + first + i * SLOTS, end - 1) * k_n);
+        for (int i = 0; i < KEYS; i++) {
+            from[i] = kv_row(keys, min(key + first + i * SLOTS, end - 1));
+            scales[i] = kv_scales(keys, min(key + first + i * SLOTS, end - 1));
+        }
 #pragma unroll
         for (int r = 0; r < RB; r++)
             q_from[r] = query_at(u, r);
@@ -77,7 +78,8 @@ FN void partial_products(__local float *part, __local const float4 *q_rows, cons
             float4 x[KEYS];
 #pragma unroll
             for (int i = 0; i < KEYS; i++)
-                x[i] = row4(IN_TYPE, k, from[i], 4 * c, HEAD_DIM);
+                x[i] = row4(KV_TYPE, keys->data, from[i], 4 * c, HEAD_DIM)
+                     * kv_factor(keys, scales[i], 4 * c);
 #pragma unroll
             for (int r = 0; r < RB; r++) {
                 const float4 y = KEEP_Q ? q_rows[r * D4 + c]
@@ -96,17 +98,18 @@ FN void partial_products(__local float *part, __local const float4 *q_rows, cons
     }
 }
 
-/* Adds the weighted values of n keys from `from` on; each work-item takes every SHARES-th four. */
-FN void add_values(__local const float4 *weights, __global const void *v, size_t from, long v_n,
-                   int n, int share, int column, const int select, float4 *o)
+/* Adds the weighted values of n keys from `key` on; each work-item takes every SHARES-th four. */
+FN void add_values(__local const float4 *weights, const kv_head *values, int key, int n, int share,
+                   int column, const int select, float4 *o)
 {
     for (int k4 = share; 4 * k4 < n; k4 += SHARES) {
         float4 x[4];
         int finite = 1;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const size_t row = from + (size_t)(min(4 * k4 + i, n - 1) * v_n);
-            x[i] = row4(IN_TYPE, v, row, column, VALUE_DIM);
+            const int at = key + min(4 * k4 + i, n - 1);
+            x[i] = row4(KV_TYPE, values->data, kv_row(values, at), column, VALUE_DIM)
+                 * kv_factor(values, kv_scales(values, at), column);
             finite &= !select || all_finite(x[i]);
         }
 #pragma unroll
@@ -216,8 +219,8 @@ __kernel void attn_decode(ATTN_ARGS)
                                       (split + 1) * split_keys) : 0;
     const int all_begin = key_begin(row_last, s, left);
     const int all_end = key_end(row_first, s, right, causal);
-    const size_t k_at = (size_t)(k_off + b * k_b + hk * k_h + (long)s.k0 * k_n);
-    const size_t v_at = (size_t)(v_off + b * v_b + hk * v_h + (long)s.k0 * v_n);
+    const kv_head keys = KEYS_OF(b, hk, s);
+    const kv_head values = VALUES_OF(b, hk, s);
 
     /* As one of a team: its query, what that one sees, its running maximum and own sum. */
     const int r = lid / TEAM, member = lid % TEAM;
@@ -241,7 +244,7 @@ __kernel void attn_decode(ATTN_ARGS)
     }
     for (int key = begin; key < end; key += KT) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        partial_products(part, q_rows, &u, q, k, k_at, k_n, key, end);
+        partial_products(part, q_rows, &u, q, &keys, key, end);
         barrier(CLK_LOCAL_MEM_FENCE);
 
         __local float *x = part + r * LANES * LD;
@@ -262,8 +265,7 @@ __kernel void attn_decode(ATTN_ARGS)
 #pragma unroll
             for (int n = 0; n < RB; n++)
                 y[n] *= factors[n];
-            add_values(part4, v, v_at + (size_t)key * v_n, v_n, min(KT, end - key), share, column,
-                       select, y);
+            add_values(part4, &values, key, min(KT, end - key), share, column, select, y);
         }
     }
 

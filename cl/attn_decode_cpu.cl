@@ -18,9 +18,12 @@
 
 #define VB (16 / RB)     /* vectors of V of a product with the weights, likewise */
 
-/* o[r][c .. c + vecs - 1] += sum over n keys of p[r][key] v[key]; vecs is a constant <= VB. */
-FN void add_values(float16 *o, const float *p, __global const void *v, size_t at, long v_n, int n,
-                   int c, const int vecs)
+/*
+ * o[r][c .. c + vecs - 1] += sum over n keys from `key` on of p[r][j] v[key + j]; vecs is a
+ * constant <= VB.
+ */
+FN void add_values(float16 *o, const float *p, const kv_head *values, int key, int n, int c,
+                   const int vecs)
 {
     float16 sum[RB][VB];
 #pragma unroll
@@ -30,9 +33,10 @@ FN void add_values(float16 *o, const float *p, __global const void *v, size_t at
             sum[r][x] = o[r * VALUE_VECS + c + x];
     }
     for (int j = 0; j < n; j++) {
+        const size_t row = kv_row(values, key + j), scales = kv_scales(values, key + j);
 #pragma unroll
         for (int x = 0; x < vecs; x++) {
-            const float16 y = load_vec(v, at + j * (size_t)v_n, c + x, VALUE_DIM);
+            const float16 y = load_kv(values, row, scales, c + x, VALUE_DIM);
 #pragma unroll
             for (int r = 0; r < RB; r++)
                 sum[r][x] = fma((float16)(p[r * TILE + j]), y, sum[r][x]);
@@ -47,22 +51,20 @@ FN void add_values(float16 *o, const float *p, __global const void *v, size_t at
 }
 
 /* Few keys at a time, so that all column blocks find their lines of V in the cache. */
-FN void add_all_values(float16 *o, const float *p, __global const void *v, size_t at, long v_n,
-                       int n)
+FN void add_all_values(float16 *o, const float *p, const kv_head *values, int key, int n)
 {
     for (int j = 0; j < n; j += 16) {
-        const size_t row = at + j * (size_t)v_n;
-        const int keys = min(16, n - j), tail = VALUE_VECS % VB;
+        const int some = min(16, n - j), tail = VALUE_VECS % VB;
         for (int c = 0; c + VB <= VALUE_VECS; c += VB)
-            add_values(o, p + j, v, row, v_n, keys, c, VB);
+            add_values(o, p + j, values, key + j, some, c, VB);
         if (tail != 0)
-            add_values(o, p + j, v, row, v_n, keys, VALUE_VECS - tail, tail);
+            add_values(o, p + j, values, key + j, some, VALUE_VECS - tail, tail);
     }
 }
 
 /* The same, skipping keys that a row does not see: a weight of 0 would not keep out NaN and inf. */
-FN void add_seen_values(float16 *o, const float *p, __global const void *v, size_t at, long v_n,
-                        int n, const scoring *w, const query *rows, int k0)
+FN void add_seen_values(float16 *o, const float *p, const kv_head *values, int n,
+                        const scoring *w, const query *rows, int k0)
 {
     for (int r = 0; r < RB; r++) {
         int seen[16];
@@ -73,18 +75,18 @@ FN void add_seen_values(float16 *o, const float *p, __global const void *v, size
                 continue;
             for (int c = 0; c < VALUE_VECS; c++)
                 o[r * VALUE_VECS + c] = fma((float16)(p[r * TILE + j]),
-                                            load_vec(v, at + j * (size_t)v_n, c, VALUE_DIM),
+                                            load_value(values, k0 + j, c),
                                             o[r * VALUE_VECS + c]);
         }
     }
 }
 
-FN int all_finite(__global const void *v, size_t at, long v_n, int n)
+FN int all_finite(const kv_head *values, int key, int n)
 {
     float16 zero = (float16)(0.0f);
     for (int j = 0; j < n; j++) {
         for (int c = 0; c < VALUE_VECS; c++)
-            zero = fma(load_vec(v, at + j * (size_t)v_n, c, VALUE_DIM), (float16)(0.0f), zero);
+            zero = fma(load_value(values, key + j, c), (float16)(0.0f), zero);
     }
     return sum_lanes(zero) == 0.0f;
 }
@@ -103,8 +105,8 @@ __kernel void attn_decode_cpu(ATTN_ARGS)
 
     const scoring w = SCORING_OF(s);
     const float c = base2_factor(&w);
-    const size_t k_at = k_off + b * (size_t)k_b + hk * (size_t)k_h + s.k0 * (size_t)k_n;
-    const size_t v_at = v_off + b * (size_t)v_b + hk * (size_t)v_h + s.k0 * (size_t)v_n;
+    const kv_head keys = KEYS_OF(b, hk, s);
+    const kv_head values = VALUES_OF(b, hk, s);
     const int part_begin = min(split * KEYS, s.nk);
     const int part_end = part_begin + min(KEYS, s.nk - part_begin);
 
@@ -139,12 +141,10 @@ __kernel void attn_decode_cpu(ATTN_ARGS)
         const int vecs = (n + 15) / 16;
         const int partial = HAS_MASK || k0 < all_begin || k0 + vecs * 16 > all_end;
         const int adjusted = SHAPED ? 1 : partial;
-        const size_t tile = v_at + k0 * (size_t)v_n;
         const float *weights = (const float *)p;
 
         for (int j = 0; j < vecs * 16; j += KB)
-            score_keys((float *)p + j, q_rows, k, k_at + (k0 + min(j, n - 1)) * (size_t)k_n, k_n,
-                       max(n - j, 1));
+            score_keys((float *)p + j, q_rows, &keys, k0 + min(j, n - 1), max(n - j, 1));
         for (int j = 0; adjusted && j < RB * vecs; j++) {
             float16 *x = &p[j / vecs * (TILE / 16) + j % vecs];
             *x = scores16(&w, &rows[j / vecs], *x, k0 + j % vecs * 16);
@@ -154,10 +154,10 @@ __kernel void attn_decode_cpu(ATTN_ARGS)
             for (int d = 0; factor != 1.0f && d < VALUE_VECS; d++)
                 o_rows[r * VALUE_VECS + d] *= factor;
         }
-        if (partial && !all_finite(v, tile, v_n, n))
-            add_seen_values(o_rows, weights, v, tile, v_n, n, &w, rows, k0);
+        if (partial && !all_finite(&values, k0, n))
+            add_seen_values(o_rows, weights, &values, n, &w, rows, k0);
         else
-            add_all_values(o_rows, weights, v, tile, v_n, n);
+            add_all_values(o_rows, weights, &values, k0, n);
     }
 
     const int whole = splits == 1;

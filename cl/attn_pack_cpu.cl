@@ -15,12 +15,12 @@
  */
 
 /* Columns d .. d + 15 of 16 keys, of which n exist. */
-FN void pack_square(__global float *to, __global const void *k, size_t at, long k_n, int n, int d)
+FN void pack_square(__global float *to, const kv_head *keys, int key, int n, int d)
 {
     float16 x[16], y[16];
 #pragma unroll
     for (int j = 0; j < 16; j++)
-        x[j] = j < n ? load16(IN_TYPE, k, at + j * (size_t)k_n + d) : (float16)(0.0f);
+        x[j] = j < n ? load_key(keys, key + j, d / 16) : (float16)(0.0f);
     zip_round(x, y);
     zip_round(y, x);
     zip_round(x, y);
@@ -30,6 +30,12 @@ FN void pack_square(__global float *to, __global const void *k, size_t at, long 
         vstore16(x[j], d + j, to);
 }
 
+FN float load_key_element(const kv_head *keys, int key, int d)
+{
+    return load(KV_TYPE, keys->data, kv_row(keys, key) + d)
+         * kv_factor(keys, kv_scales(keys, key), d);
+}
+
 REQD_WG(1, 1, 1)
 __kernel void attn_pack_cpu(ATTN_ARGS)
 {
@@ -37,27 +43,25 @@ __kernel void attn_pack_cpu(ATTN_ARGS)
     const int hk = get_global_id(1);
     const seq s = SEQ_OF(b);
     const size_t first = panel_of(b, hk, Hk, B, Nk, Tk, s);
-    const size_t k_head = k_off + b * (size_t)k_b + hk * (size_t)k_h + s.k0 * (size_t)k_n;
-    const size_t v_head = v_off + b * (size_t)v_b + hk * (size_t)v_h + s.k0 * (size_t)v_n;
+    const kv_head keys = KEYS_OF(b, hk, s);
+    const kv_head values = VALUES_OF(b, hk, s);
     const int panels = (s.nk + 15) / 16;
 
     for (int panel = get_global_id(0); panel < panels; panel += get_global_size(0)) {
         const int n = min(16, s.nk - panel * 16);
-        const size_t at = k_head + panel * 16 * (size_t)k_n;
         __global float *to = work + work_k + (first + panel) * (16 * HEAD_DIM);
         for (int d = 0; d + 16 <= HEAD_DIM; d += 16)
-            pack_square(to, k, at, k_n, n, d);
+            pack_square(to, &keys, panel * 16, n, d);
         for (int d = HEAD_DIM / 16 * 16; d < HEAD_DIM; d++) {
             for (int j = 0; j < 16; j++)
-                to[d * 16 + j] = j < n ? load(IN_TYPE, k, at + j * (size_t)k_n + d) : 0.0f;
+                to[d * 16 + j] = j < n ? load_key_element(&keys, panel * 16 + j, d) : 0.0f;
         }
         if (VALUES_IN_PLACE)
             continue;
         for (int j = 0; j < n; j++) {
-            const size_t row = v_head + (panel * 16 + j) * (size_t)v_n;
-            __global float *values = work + work_v + ((first + panel) * 16 + j) * VALUE_PAD;
+            __global float *packed = work + work_v + ((first + panel) * 16 + j) * VALUE_PAD;
             for (int c = 0; c < VALUE_VECS; c++)
-                vstore16(load_part(IN_TYPE, v, row + c * 16, VALUE_DIM - c * 16), c, values);
+                vstore16(load_value(&values, panel * 16 + j, c), c, packed);
         }
     }
 }

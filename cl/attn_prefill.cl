@@ -39,8 +39,8 @@
 #define QP_SIZE (KEEP_Q ? Q_SIZE + P_SIZE : Q_SIZE > P_SIZE ? Q_SIZE : P_SIZE)
 
 /* Rows key .. key + VC - 1 of v, columns of one slice; rows from end on become 0. */
-FN void stage_values(__local float4 *tile, __local int *odd, __global const void *v, size_t from,
-                     long stride, int key, int end, int column)
+FN void stage_values(__local float4 *tile, __local int *odd, const kv_head *values, int key,
+                     int end, int column)
 {
     int finite = 1;
     for (int e = (int)get_local_id(0); e < VC * SLICE4; e += WG) {
@@ -48,7 +48,8 @@ FN void stage_values(__local float4 *tile, __local int *odd, __global const void
         const int c = column + e % SLICE4 * 4;
         float4 x = (float4)(0.0f);
         if (r < end && c < VALUE_DIM)
-            x = row4(IN_TYPE, v, from + (size_t)r * stride, c, VALUE_DIM);
+            x = row4(KV_TYPE, values->data, kv_row(values, r), c, VALUE_DIM)
+              * kv_factor(values, kv_scales(values, r), c);
         finite &= all_finite(x);
         tile[e] = x;
     }
@@ -148,8 +149,8 @@ __kernel void attn_prefill(ATTN_ARGS)
     const int all_begin = rows == BR ? key_begin(last_row, s, left) : end;
     const int all_end = key_end(row0, s, right, causal);
     const size_t q_at = (size_t)(q_off + b * q_b + h * q_h + (long)(s.q0 + row0) * q_n);
-    const size_t k_at = (size_t)(k_off + b * k_b + hk * k_h + (long)s.k0 * k_n);
-    const size_t v_at = (size_t)(v_off + b * v_b + hk * v_h + (long)s.k0 * v_n);
+    const kv_head keys = KEYS_OF(b, hk, s);
+    const kv_head values = VALUES_OF(b, hk, s);
     const score_rule rule = SCORE_RULE_OF(b, h);
 
     float top[MR], sum[MR];
@@ -173,8 +174,8 @@ __kernel void attn_prefill(ATTN_ARGS)
         for (int d4 = 0; d4 < D4; d4 += DC4) {
             barrier(CLK_LOCAL_MEM_FENCE);
             if (!KEEP_Q || key == begin)
-                stage_rows(qp_tile, BR, 0, q, q_at, q_n, rows, d4);
-            stage_rows(kv_tile, BC, 1, k, k_at + (size_t)key * k_n, k_n, end - key, d4);
+                stage_queries(qp_tile, q, q_at, q_n, rows, d4);
+            stage_keys(kv_tile, &keys, key, end, d4);
             barrier(CLK_LOCAL_MEM_FENCE);
             add_products(qp_tile, kv_tile, min(DC4, D4 - d4), tr, tc, x);
         }
@@ -201,7 +202,7 @@ __kernel void attn_prefill(ATTN_ARGS)
         }
         for (int first = 0; first < BC; first += VC) {
             barrier(CLK_LOCAL_MEM_FENCE);
-            stage_values(kv_tile, &odd, v, v_at, v_n, key + first, end, column);
+            stage_values(kv_tile, &odd, &values, key + first, end, column);
             barrier(CLK_LOCAL_MEM_FENCE);
             if (odd)
                 add_values(p_tile + first / 4, kv_tile, tr, tc, y, 1);

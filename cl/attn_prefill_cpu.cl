@@ -172,9 +172,9 @@ __kernel void attn_prefill_cpu(ATTN_ARGS)
     const scoring w = SCORING_OF(s);
     const float c = base2_factor(&w);
     const size_t panel0 = panel_of(b, hk, Hk, B, Nk, Tk, s);
-    const size_t v_at = v_off + b * (size_t)v_b + hk * (size_t)v_h + s.k0 * (size_t)v_n;
+    const kv_head in_place = VALUES_OF(b, hk, s);
     __global const float *keys = work + work_k + panel0 * (16 * HEAD_DIM);
-    __global const float *values = VALUES_IN_PLACE ? (__global const float *)v + v_at
+    __global const float *values = VALUES_IN_PLACE ? (__global const float *)v + in_place.at
                                                    : work + work_v + panel0 * (16 * VALUE_PAD);
     const long value_n = VALUES_IN_PLACE ? v_n : VALUE_PAD;
 

@@ -19,8 +19,10 @@ static clattn_status main_view(clattn_ctx *ctx, const cla_attn_tensors *in, cons
                                const clattn_tensor *t, bool written, const cla_attn *p,
                                cla_view *view)
 {
-    const cla_tensor_rule rule = { in->op, name, p->ragged ? 3 : 4, CLA_DTYPES_FLOAT, written,
-                                   false };
+    const bool stored = p->has_lengths && (t == in->k || t == in->v);
+    const unsigned quantised = CLA_DTYPE_BIT(CLATTN_I8) | CLA_DTYPE_BIT(CLATTN_I4);
+    const cla_tensor_rule rule = { in->op, name, p->ragged ? 3 : 4,
+                                   CLA_DTYPES_FLOAT | (stored ? quantised : 0), written, false };
     CLA_TRY(cla_view_make(ctx, &rule, t, view));
     if (p->ragged)
         unpack_axes(view);
@@ -33,40 +35,44 @@ static clattn_status main_views(clattn_ctx *ctx, const cla_attn_tensors *in, cla
     CLA_TRY(main_view(ctx, in, "k", in->k, false, p, &p->k));
     CLA_TRY(main_view(ctx, in, "v", in->v, false, p, &p->v));
     CLA_TRY(main_view(ctx, in, "o", in->o, true, p, &p->o));
-    CLA_REQUIRE(ctx, p->k.dtype == p->q.dtype && p->v.dtype == p->q.dtype, CLATTN_ERR_ARG,
+    CLA_REQUIRE(ctx, p->has_lengths || p->k.dtype == p->q.dtype, CLATTN_ERR_ARG,
                 "%s: q is %s, k is %s and v is %s; they must have one dtype", in->op,
                 clattn_dtype_name(in->q->dtype), clattn_dtype_name(in->k->dtype),
                 clattn_dtype_name(in->v->dtype));
-    CLA_REQUIRE(ctx, p->o.dtype == p->q.dtype || p->o.dtype == CLATTN_F32, CLATTN_ERR_ARG,
+    CLA_REQUIRE(ctx, p->v.dtype == p->k.dtype, CLATTN_ERR_ARG,
+                "%s: k is %s and v is %s; they must have one dtype", in->op,
+                clattn_dtype_name(in->k->dtype), clattn_dtype_name(in->v->dtype));
+    CLA_REQUIRE(ctx, p->o.dtype == p->q.dtype || p->o.dtype == CLATTN_F32
+                         || (p->has_lengths && p->o.dtype == p->v.dtype), CLATTN_ERR_ARG,
                 "%s: o is %s, must be %s as q, or f32", in->op, clattn_dtype_name(in->o->dtype),
                 clattn_dtype_name(in->q->dtype));
     return CLATTN_OK;
 }
 
-/* One length that two tensors must agree on. */
-static clattn_status agree(clattn_ctx *ctx, const char *op, const char *what, const char *name_a,
-                           int64_t a, const char *name_b, int64_t b)
+/* Elements of a stored row: two i4 numbers each. */
+static int64_t stored_width(const cla_attn *p, int64_t width)
 {
-    CLA_REQUIRE(ctx, a == b, CLATTN_ERR_SHAPE, "%s: %s has %lld %s, %s has %lld", op, name_b,
-                (long long)b, what, name_a, (long long)a);
-    return CLATTN_OK;
+    return p->k.dtype == CLATTN_I4 ? (width + 1) / 2 : width;
 }
 
-static clattn_status sizes(clattn_ctx *ctx, const char *op, cla_attn *p)
+static clattn_status sizes(clattn_ctx *ctx, const char *op, const cla_attn_tensors *in,
+                           cla_attn *p)
 {
     const int64_t *q = p->q.shape, *k = p->k.shape, *v = p->v.shape, *o = p->o.shape;
-    CLA_TRY(agree(ctx, op, "batches", "q", q[0], "k", k[0]));
-    CLA_TRY(agree(ctx, op, "batches", "q", q[0], "v", v[0]));
-    CLA_TRY(agree(ctx, op, "batches", "q", q[0], "o", o[0]));
-    CLA_TRY(agree(ctx, op, "heads", "k", k[1], "v", v[1]));
-    CLA_TRY(agree(ctx, op, "heads", "q", q[1], "o", o[1]));
-    CLA_TRY(agree(ctx, op, "rows", "k", k[2], "v", v[2]));
-    CLA_TRY(agree(ctx, op, "rows", "q", q[2], "o", o[2]));
-    CLA_TRY(agree(ctx, op, "columns", "q", q[3], "k", k[3]));
-    CLA_TRY(agree(ctx, op, "columns", "v", v[3], "o", o[3]));
-    CLA_REQUIRE(ctx, q[3] >= 1 && v[3] >= 1, CLATTN_ERR_SHAPE,
+    const bool paged = p->has_lengths && cla_present(&in->layout->block_table);
+    CLA_TRY(cla_agree(ctx, op, paged ? "pages" : "batches", "k", k[0], "v", v[0]));
+    if (!paged)
+        CLA_TRY(cla_agree(ctx, op, "batches", "q", q[0], "k", k[0]));
+    CLA_TRY(cla_agree(ctx, op, "batches", "q", q[0], "o", o[0]));
+    CLA_TRY(cla_agree(ctx, op, "heads", "k", k[1], "v", v[1]));
+    CLA_TRY(cla_agree(ctx, op, "heads", "q", q[1], "o", o[1]));
+    CLA_TRY(cla_agree(ctx, op, "rows", "k", k[2], "v", v[2]));
+    CLA_TRY(cla_agree(ctx, op, "rows", "q", q[2], "o", o[2]));
+    CLA_TRY(cla_agree(ctx, op, "columns", "q", stored_width(p, q[3]), "k", k[3]));
+    CLA_TRY(cla_agree(ctx, op, "columns", "v", v[3], "o", stored_width(p, o[3])));
+    CLA_REQUIRE(ctx, q[3] >= 1 && o[3] >= 1, CLATTN_ERR_SHAPE,
                 "%s: D is %lld and Dv is %lld, both must be at least 1", op, (long long)q[3],
-                (long long)v[3]);
+                (long long)o[3]);
     CLA_REQUIRE(ctx, q[1] == 0 || (k[1] > 0 && q[1] % k[1] == 0), CLATTN_ERR_SHAPE,
                 "%s: q has %lld heads, k has %lld; Hq must be a multiple of Hk", op,
                 (long long)q[1], (long long)k[1]);
@@ -77,8 +83,9 @@ static clattn_status sizes(clattn_ctx *ctx, const char *op, cla_attn *p)
     p->Nq = p->Tq = (int32_t)q[2];
     p->Nk = p->Tk = (int32_t)k[2];
     p->D = (int32_t)q[3];
-    p->Dv = (int32_t)v[3];
+    p->Dv = (int32_t)o[3];
     p->in_type = p->q.dtype;
+    p->kv_type = p->k.dtype;
     p->out_type = p->o.dtype;
     return CLATTN_OK;
 }
@@ -150,8 +157,13 @@ clattn_status cla_attn_check_tensors(clattn_ctx *ctx, const cla_attn_tensors *in
 {
     p->splits = 1;
     p->ragged = cla_present(in->cu_seqlens_q) || cla_present(in->cu_seqlens_k);
+    p->has_lengths = in->layout && cla_present(&in->layout->lengths);
+    CLA_REQUIRE(ctx, !p->ragged || !p->has_lengths, CLATTN_ERR_ARG,
+                "%s: cu_seqlens and layout.lengths are both given; keys of a cache have lengths, "
+                "packed keys cu_seqlens", in->op);
     CLA_TRY(main_views(ctx, in, p));
-    CLA_TRY(sizes(ctx, in->op, p));
+    CLA_TRY(sizes(ctx, in->op, in, p));
+    CLA_TRY(cla_attn_check_cache(ctx, in, p));
     return p->ragged ? ragged_views(ctx, in, p) : CLATTN_OK;
 }
 

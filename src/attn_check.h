@@ -11,10 +11,21 @@ typedef struct cla_attn_tensors {
     const clattn_tensor *q, *k, *v, *o;
     const clattn_tensor *cu_seqlens_q, *cu_seqlens_k; /* absent ones: not ragged */
     int64_t max_seqlen_q, max_seqlen_k;
+    const clattn_kv_layout *layout; /* NULL or without lengths: k and v are no cache */
 } cla_attn_tensors;
 
-/* Fills the views q, k, v, o, cu_q, cu_k, all sizes, ragged, in_type and out_type. */
+/*
+ * Fills the views q, k, v, o, cu_q, cu_k and those of a cache, all sizes, ragged, has_lengths,
+ * paged, in_type, kv_type and out_type.
+ */
 clattn_status cla_attn_check_tensors(clattn_ctx *ctx, const cla_attn_tensors *in, cla_attn *p);
+
+/* The part of it that is about caches, in attn_cache.c. */
+clattn_status cla_attn_check_cache(clattn_ctx *ctx, const cla_attn_tensors *in, cla_attn *p);
+
+/* One length that two tensors must agree on. */
+clattn_status cla_agree(clattn_ctx *ctx, const char *op, const char *what, const char *name_a,
+                        int64_t a, const char *name_b, int64_t b);
 
 /* mask and bias: [B][Hq][Nq][Nk], where an axis of length 1 repeats (its stride is 0). */
 clattn_status cla_attn_check_scores(clattn_ctx *ctx, const char *op, const char *name,

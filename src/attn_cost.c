@@ -28,10 +28,15 @@ static double visible_pairs(const cla_attn *p, int64_t nq, int64_t nk)
 static double all_pairs(const cla_attn *p)
 {
     const bool lengths_known = p->ragged && p->cu_q.host && p->cu_k.host;
+    double pairs = 0;
+    if (p->has_lengths && p->lengths.host) {
+        for (int b = 0; b < p->B; b++)
+            pairs += visible_pairs(p, p->Nq, CLA_AT(const int32_t, p->lengths)[b]);
+        return pairs;
+    }
     if (!lengths_known)
         return (double)p->B * visible_pairs(p, p->Nq, p->Nk);
     const int32_t *cu_q = CLA_AT(const int32_t, p->cu_q), *cu_k = CLA_AT(const int32_t, p->cu_k);
-    double pairs = 0;
     for (int b = 0; b < p->B; b++)
         pairs += visible_pairs(p, cu_q[b + 1] - cu_q[b], cu_k[b + 1] - cu_k[b]);
     return pairs;
@@ -48,16 +53,51 @@ static double elements(const cla_view *v)
     return n;
 }
 
+/* Keys of all sequences that have lengths of their own; as many as there can be when unknown. */
+static double cached_keys(const cla_attn *p)
+{
+    if (!p->lengths.host)
+        return (double)p->B * p->Nk;
+    double keys = 0;
+    for (int b = 0; b < p->B; b++)
+        keys += CLA_AT(const int32_t, p->lengths)[b];
+    return keys;
+}
+
+static double kv_row_bytes(const cla_attn *p, int32_t width)
+{
+    if (p->kv_type == CLATTN_I8)
+        return width + 4.0;
+    if (p->kv_type == CLATTN_I4)
+        return (double)((width + 1) / 2) + 4.0 * ((width + 31) / 32);
+    return (double)width * (double)clattn_dtype_size((clattn_dtype)p->kv_type);
+}
+
 static double view_bytes(const cla_view *v)
 {
     return elements(v) * (double)clattn_dtype_size((clattn_dtype)v->dtype);
 }
 
+static double key_bytes(const cla_attn *p)
+{
+    if (!p->has_lengths)
+        return view_bytes(&p->k);
+    return cached_keys(p) * p->Hk * kv_row_bytes(p, p->D);
+}
+
+static double value_bytes(const cla_attn *p)
+{
+    if (!p->has_lengths)
+        return view_bytes(&p->v);
+    return cached_keys(p) * p->Hk * kv_row_bytes(p, p->Dv);
+}
+
 cla_work cla_attn_cost(const void *problem)
 {
     const cla_attn *p = problem;
-    const cla_view *views[] = { &p->q, &p->k, &p->v, &p->o, &p->mask, &p->bias, &p->probs };
-    cla_work work = { .flops = 2.0 * (p->D + p->Dv) * p->Hq * all_pairs(p) };
+    const cla_view *views[] = { &p->q, &p->o, &p->mask, &p->bias, &p->probs };
+    cla_work work = { .flops = 2.0 * (p->D + p->Dv) * p->Hq * all_pairs(p),
+                      .bytes = key_bytes(p) + value_bytes(p) };
     for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
         work.bytes += view_bytes(views[i]);
     if (p->has_lse && !p->lse.in_work)
@@ -68,8 +108,8 @@ cla_work cla_attn_cost(const void *problem)
 cla_work cla_argmax_cost(const void *problem)
 {
     const cla_attn *p = problem;
-    const cla_view *views[] = { &p->q, &p->k, &p->o, &p->o, &p->mask, &p->index };
-    cla_work work = { .flops = 2.0 * p->D * p->Hq * all_pairs(p) };
+    const cla_view *views[] = { &p->q, &p->o, &p->o, &p->mask, &p->index };
+    cla_work work = { .flops = 2.0 * p->D * p->Hq * all_pairs(p), .bytes = key_bytes(p) };
     for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
         work.bytes += view_bytes(views[i]);
     return work;

@@ -38,7 +38,7 @@ enum {
     CLA_MAX_TUNABLES = 8,
     CLA_MAX_CHOICES = 12,
     CLA_MAX_CONSTANTS = 24,
-    CLA_MAX_ARGS = 96,
+    CLA_MAX_ARGS = 112,
     CLA_MAX_PARTS = 8,
 };
 

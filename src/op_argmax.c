@@ -16,7 +16,12 @@ static const cla_slot slots[] = {
     SLOT(q, false), SLOT(k, false), SLOT(v, false),  SLOT(o, true),
     SLOT(index, true), SLOT(mask, false),
     { "cu_seqlens_q", offsetof(cla_attn, cu_q), false },
-    { "cu_seqlens_k", offsetof(cla_attn, cu_k), false }, { NULL, 0, false },
+    { "cu_seqlens_k", offsetof(cla_attn, cu_k), false },
+    { "layout.lengths", offsetof(cla_attn, lengths), false },
+    { "layout.block_table", offsetof(cla_attn, table), false },
+    { "layout.k_scale", offsetof(cla_attn, k_scale), false },
+    { "layout.v_scale", offsetof(cla_attn, v_scale), false },
+    { NULL, 0, false },
 };
 #undef SLOT
 
@@ -68,11 +73,14 @@ static clattn_status make_problem(clattn_ctx *ctx, const argmax_params *user, cl
     p->scale = 1;
     p->bias_type = CLATTN_F32;
     const cla_attn_tensors tensors = { OP, &u.q, &u.k, &u.v, &u.o, &u.cu_seqlens_q,
-                                       &u.cu_seqlens_k, u.max_seqlen_q, u.max_seqlen_k };
+                                       &u.cu_seqlens_k, u.max_seqlen_q, u.max_seqlen_k,
+                                       &u.layout };
     CLA_TRY(cla_attn_check_tensors(ctx, &tensors, p));
-    CLA_REQUIRE(ctx, p->out_type == p->in_type, CLATTN_ERR_ARG,
-                "argmax: o is %s and v is %s; o holds stored values, the dtypes must be the same",
-                clattn_dtype_name(u.o.dtype), clattn_dtype_name(u.v.dtype));
+    const bool quantised = p->kv_type == CLATTN_I8 || p->kv_type == CLATTN_I4;
+    CLA_REQUIRE(ctx, p->out_type == (quantised ? CLATTN_F32 : p->kv_type), CLATTN_ERR_ARG,
+                "argmax: o is %s and v is %s; o holds stored values, %s",
+                clattn_dtype_name(u.o.dtype), clattn_dtype_name(u.v.dtype),
+                quantised ? "which are f32" : "the dtypes must be the same");
     CLA_TRY(index_view(ctx, &u, p));
     p->has_mask = cla_present(&u.mask);
     if (p->has_mask)

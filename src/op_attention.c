@@ -15,7 +15,12 @@ static const cla_slot slots[] = {
     SLOT(q, false),     SLOT(k, false),     SLOT(v, false),    SLOT(o, true),
     SLOT(lse, true),    SLOT(probs, true),  SLOT(mask, false), SLOT(bias, false),
     SLOT(alibi, false), SLOT(sinks, false), { "cu_seqlens_q", offsetof(cla_attn, cu_q), false },
-    { "cu_seqlens_k", offsetof(cla_attn, cu_k), false },       { NULL, 0, false },
+    { "cu_seqlens_k", offsetof(cla_attn, cu_k), false },
+    { "layout.lengths", offsetof(cla_attn, lengths), false },
+    { "layout.block_table", offsetof(cla_attn, table), false },
+    { "layout.k_scale", offsetof(cla_attn, k_scale), false },
+    { "layout.v_scale", offsetof(cla_attn, v_scale), false },
+    { NULL, 0, false },
 };
 #undef SLOT
 
@@ -188,7 +193,8 @@ static clattn_status make_problem(clattn_ctx *ctx, const attention_params *user,
     memset(p, 0, sizeof *p);
     *pin = (cla_pin){ u.kernel, NULL };
     const cla_attn_tensors tensors = { OP, &u.q, &u.k, &u.v, &u.o, &u.cu_seqlens_q,
-                                       &u.cu_seqlens_k, u.max_seqlen_q, u.max_seqlen_k };
+                                       &u.cu_seqlens_k, u.max_seqlen_q, u.max_seqlen_k,
+                                       &u.layout };
     CLA_TRY(cla_attn_check_tensors(ctx, &tensors, p));
     CLA_TRY(optional_views(ctx, &u, p));
     CLA_TRY(numbers(ctx, &u, p));

@@ -37,17 +37,23 @@ typedef struct cla_view {
 typedef struct cla_attn {
     int32_t B, Hq, Hk, G, Nq, Nk, D, Dv; /* ragged: Nq and Nk are the longest sequences */
     int32_t Tq, Tk;                      /* packed rows when ragged, else Nq and Nk */
-    int32_t in_type;                     /* clattn_dtype of q, k, v */
+    int32_t in_type;                     /* clattn_dtype of q */
+    int32_t kv_type;                     /* clattn_dtype of k and v */
     int32_t out_type;                    /* clattn_dtype of o */
     int32_t bias_type;                   /* clattn_dtype of bias; CLATTN_F32 without one */
     int32_t has_mask, has_bias, has_alibi, has_sinks, has_softcap, has_lse, has_probs, ragged;
     int32_t has_index;
+    int32_t has_lengths;                 /* keys of each sequence: Nk at most, Tk rows are there */
+    int32_t paged;                       /* k, v and scales: stride[0] is that of pages */
+    int32_t page_shift, last_page;       /* log2 of the rows of a page; the highest page number */
     int32_t causal;                      /* clattn_causal */
     int32_t left, right;                 /* window, CLA_UNBOUNDED when open */
     int32_t probs_head, probs_row, probs_heads, probs_rows;
     float scale, softcap;
 
     cla_view q, k, v, o, lse, probs, mask, bias, alibi, sinks, cu_q, cu_k;
+    cla_view lengths, table;             /* i32 [B], [B][pages of a sequence] */
+    cla_view k_scale, v_scale;           /* f32, axes as k and v: [..][Hk][rows], i4: [..][D/32] */
     cla_view index;                      /* argmax attention: i32 [B][Hq][Nq] */
     cla_view work;                       /* f32 workspace, see bind() in kernel.h */
 

@@ -298,6 +298,31 @@ typedef enum clattn_causal {
     CLATTN_CAUSAL_BOTTOM_RIGHT = 2  /**< j <= i + Nk - Nq: the last row sees everything */
 } clattn_causal;
 
+/** A KV cache, see clattn_kv_create(). */
+typedef struct clattn_kv clattn_kv;
+
+/**
+ * What makes k and v a cache of the caller's own, in which every sequence has its own length. Its
+ * rows may have another dtype than q: f32, f16, bf16, or
+ *
+ *     i8   row = scale * value, one scale for a row
+ *     i4   row = scale * value in groups of 32; the last axis of k and v counts pairs, of which a
+ *          row has ceil(D / 2)
+ *
+ * With a block table k is [P][Hk][R][D], P pages of R rows (R a power of two, 16 or more), v
+ * likewise, and key j of sequence b is row j % R of page block_table[b][j / R]. Without, k is
+ * [B][Hk][R][D]. Nk is max_seqlen_k, or when that is 0 all the rows there is room for; it bounds
+ * the lengths, sizes mask, bias and probs, and is a size of the plan: leave room to grow.
+ *
+ * Host lengths and tables are checked; in device buffers numbers that lead outside are clamped.
+ */
+typedef struct clattn_kv_layout {
+    clattn_tensor lengths;     /**< i32 [B]: keys of each sequence */
+    clattn_tensor block_table; /**< optional, i32 [B][pages of a sequence, at most] */
+    clattn_tensor k_scale;     /**< i8: f32 [B or P][Hk][R]; i4: f32 [B or P][Hk][R][ceil(D/32)] */
+    clattn_tensor v_scale;     /**< the same of v, with Dv */
+} clattn_kv_layout;
+
 struct clattn_attention_params {
     size_t struct_size;
 
@@ -331,6 +356,10 @@ struct clattn_attention_params {
     clattn_tensor workspace; /**< optional, u8 buffer of plan_info.workspace_bytes or more */
     const char *kernel;      /**< NULL: the dispatcher chooses; else the name of a kernel, see
                                   clattn_kernel_name(); an error if it cannot do the problem */
+
+    clattn_kv *kv;           /**< a cache in place of k and v: q has B of its sequences, from */
+    int64_t kv_sequence;     /**< this one on; see clattn_kv_create() */
+    clattn_kv_layout layout; /**< with lengths, k and v are a cache of the caller's own */
 };
 #define clattn_attention_params(...)                           \
     (&(struct clattn_attention_params){                        \
@@ -388,7 +417,8 @@ struct clattn_argmax_params {
     clattn_tensor q; /**< [B][Hq][Nq][D], ragged [Tq][Hq][D]; f32, f16 or bf16 */
     clattn_tensor k; /**< [B][Hk][Nk][D], ragged [Tk][Hk][D]; Hq % Hk == 0; dtype of q */
     clattn_tensor v; /**< [B][Hk][Nk][Dv], ragged [Tk][Hk][Dv]; dtype of q */
-    clattn_tensor o; /**< [B][Hq][Nq][Dv], ragged [Tq][Hq][Dv], written; dtype of v */
+    clattn_tensor o; /**< [B][Hq][Nq][Dv], ragged [Tq][Hq][Dv], written; dtype of v, which for
+                          quantised caches is f32 */
 
     clattn_tensor index; /**< optional output, i32: [B][Hq][Nq], ragged [Hq][Tq] */
     clattn_tensor mask;  /**< optional, u8, 1 = attend: [B][Hq][Nq][Nk]; a length of 1 repeats */
@@ -404,6 +434,10 @@ struct clattn_argmax_params {
     int64_t max_seqlen_k;
 
     const char *kernel; /**< as in clattn_attention_params */
+
+    clattn_kv *kv;           /**< these three as in clattn_attention_params */
+    int64_t kv_sequence;
+    clattn_kv_layout layout;
 };
 #define clattn_argmax_params(...)                           \
     (&(struct clattn_argmax_params){                        \

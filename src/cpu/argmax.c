@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "kv_row.h"
 #include "layout.h"
 #include "rank.h"
 
@@ -60,6 +61,17 @@ static void score_unit(const cla_cpu *cpu, const cla_attn *p, int b, int hk, int
     cla_block_ops_of(cpu->isa)->argmax(&task);
 }
 
+/* A quantised value. */
+static void unpack_row(const cla_attn *p, cla_kv_row row, float *to)
+{
+    for (int d = 0; d < p->Dv; d++) {
+        float pair[2];
+        const bool halves = p->kv_type == CLATTN_I4;
+        clattn_to_f32((clattn_dtype)p->kv_type, row.at + (halves ? d / 2 : d), pair, 1);
+        to[d] = row.scale[halves ? d / 32 : 0] * pair[halves ? d % 2 : 0];
+    }
+}
+
 static void pick_row(const cla_attn *p, int b, int h, int i)
 {
     const cla_seq seq = cla_seq_of(p, b);
@@ -71,16 +83,17 @@ static void pick_row(const cla_attn *p, int b, int h, int i)
         rank = part > rank ? part : rank;
     }
     const int key = cla_key_of(rank);
-    const size_t size = clattn_dtype_size((clattn_dtype)p->out_type), bytes = size * p->Dv;
-    const int64_t to = p->o.offset + b * p->o.stride[0] + h * p->o.stride[1]
-                     + (seq.q0 + i) * p->o.stride[2];
-    const int64_t from = p->v.offset + b * p->v.stride[0] + h / p->G * p->v.stride[1]
-                       + ((int64_t)seq.k0 + key) * p->v.stride[2];
+    const size_t size = clattn_dtype_size((clattn_dtype)p->out_type);
+    char *to = (char *)p->o.host
+             + (p->o.offset + b * p->o.stride[0] + h * p->o.stride[1]
+                + (seq.q0 + i) * p->o.stride[2])
+                   * (int64_t)size;
     if (key < 0)
-        memset((char *)p->o.host + to * (int64_t)size, 0, bytes);
+        memset(to, 0, size * (size_t)p->Dv);
+    else if (p->kv_type == p->out_type)
+        memcpy(to, cla_value_row(p, &seq, h / p->G, key).at, size * (size_t)p->Dv);
     else
-        memcpy((char *)p->o.host + to * (int64_t)size,
-               (const char *)p->v.host + from * (int64_t)size, bytes);
+        unpack_row(p, cla_value_row(p, &seq, h / p->G, key), (float *)to);
     if (p->has_index)
         CLA_AT(int32_t, p->index)[b * p->index.stride[0] + h * p->index.stride[1]
                                   + (seq.q0 + i) * p->index.stride[2]] = key;

@@ -17,9 +17,11 @@ static int clamp(int x, int low, int high)
 cla_seq cla_seq_of(const cla_attn *p, int b)
 {
     cla_seq s = { b, 0, p->Nq, 0, p->Nk };
+    if (p->has_lengths)
+        s.nk = clamp(CLA_AT(const int32_t, p->lengths)[b * p->lengths.stride[0]], 0, p->Nk);
     if (!p->ragged)
         return s;
-    /* Clamped like ragged_seq() in cl/attn.clh: no contents may lead outside the tensors. */
+    /* Clamped like seq_length() in cl/attn.clh: no contents may lead outside the tensors. */
     const int32_t *cu_q = CLA_AT(const int32_t, p->cu_q), *cu_k = CLA_AT(const int32_t, p->cu_k);
     s.q0 = clamp(cu_q[b], 0, p->Tq);
     s.nq = clamp(cu_q[b + 1], s.q0, p->Tq) - s.q0;

@@ -22,10 +22,10 @@ FN vf sum_each(vf *x)
 
 /*
  * Scores of R rows, R a power of two, against LANES / R keys; row r of out has LANES / R of them.
- * ahead bytes from the keys lie those of the next tile, to be fetched in the meantime.
+ * next are the keys of the next tile, to be fetched in the meantime.
  */
 FN void direct_group(const int R, const int type, const float *q, size_t q_ld,
-                     const char *const *keys, ptrdiff_t ahead, int D, float *out)
+                     const cla_kv_row *keys, const cla_kv_row *next, int D, float *out)
 {
     const int K = LANES / R;
     vf sum[LANES], k[LANES];
@@ -36,9 +36,8 @@ FN void direct_group(const int R, const int type, const float *q, size_t q_ld,
     for (; d + LANES <= D; d += LANES) {
         UNROLL
         for (int j = 0; j < K; j++) {
-            const char *key = keys[j] + (size_t)d * bytes_of(type);
-            k[j] = load(type, key);
-            __builtin_prefetch(key + ahead, 0, 2);
+            k[j] = load_kv(type, keys[j], d);
+            __builtin_prefetch(next[j].at + kv_bytes(type, d), 0, 2);
         }
         UNROLL
         for (int i = 0; i < LANES; i++)
@@ -47,7 +46,7 @@ FN void direct_group(const int R, const int type, const float *q, size_t q_ld,
     if (d < D) {
         UNROLL
         for (int j = 0; j < K; j++)
-            k[j] = load_first(type, keys[j] + (size_t)d * bytes_of(type), D - d);
+            k[j] = load_kv_first(type, keys[j], d, D - d);
         UNROLL
         for (int i = 0; i < LANES; i++)
             sum[i] += load_f32(q + (size_t)(i / K) * q_ld + d) * k[i % K];
@@ -62,15 +61,16 @@ FN void direct_rows(const int R, const int type, const state *s, const block *b,
     const cla_attn *p = s->p;
     const size_t q_ld = direct_ld(p);
     const int rows = b->rows - first < R ? b->rows - first : R;
-    const int last = s->tile.keys.end - 1 - s->tile.begin; /* column */
-    const ptrdiff_t step = (ptrdiff_t)(p->k.stride[2] * (int64_t)bytes_of(type));
+    const int last = s->tile.keys.end - 1;
     for (int c = columns.begin; c < columns.end; c += LANES / R) {
-        const char *keys[LANES];
+        cla_kv_row keys[LANES], next[LANES];
         float out[LANES];
-        for (int j = 0; j < LANES / R; j++)
-            keys[j] = s->tile.k_rows + step * (c + j < last ? c + j : last);
-        direct_group(R, type, b->q + (size_t)first * q_ld, q_ld, keys, s->tile.ahead * step, p->D,
-                     out);
+        for (int j = 0; j < LANES / R; j++) {
+            const int at = s->tile.begin + c + j, key = at < last ? at : last;
+            keys[j] = cla_key_row(p, &s->task->seq, s->task->hk, key);
+            next[j] = cla_key_row(p, &s->task->seq, s->task->hk, row_ahead(s, key));
+        }
+        direct_group(R, type, b->q + (size_t)first * q_ld, q_ld, keys, next, p->D, out);
         for (int r = 0; r < rows; r++)
             memcpy(scores + (size_t)(first + r) * CLA_SCORE_LD + c, out + r * (LANES / R),
                    sizeof *out * (LANES / R));
@@ -95,10 +95,14 @@ FN void direct_scores_of(const int type, const state *s, const block *b, cla_ran
 
 static void direct_scores(const state *s, const block *b, cla_range columns, float *scores)
 {
-    if (s->p->in_type == CLATTN_F16)
+    if (s->p->kv_type == CLATTN_F16)
         direct_scores_of(CLATTN_F16, s, b, columns, scores);
-    else if (s->p->in_type == CLATTN_BF16)
+    else if (s->p->kv_type == CLATTN_BF16)
         direct_scores_of(CLATTN_BF16, s, b, columns, scores);
+    else if (s->p->kv_type == CLATTN_I8)
+        direct_scores_of(CLATTN_I8, s, b, columns, scores);
+    else if (s->p->kv_type == CLATTN_I4)
+        direct_scores_of(CLATTN_I4, s, b, columns, scores);
     else
         direct_scores_of(CLATTN_F32, s, b, columns, scores);
 }

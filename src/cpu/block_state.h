@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "block_gemm.h"
+#include "kv_lanes.h"
 
 /* Query head h, row i of the sequence. */
 typedef struct head_row {
@@ -33,7 +34,6 @@ typedef struct tile {
     int begin;           /* key of column 0, a multiple of 16 */
     cla_range keys;      /* those that the task sees; others may not be there */
     const float *k;      /* panels */
-    const char *k_rows;  /* direct: row of column 0, which is not read outside keys */
     int ahead;           /* keys to the next tile; 0: there is none */
     const float *v;      /* row of key begin */
     ptrdiff_t v_ld;
@@ -66,33 +66,35 @@ FN float scores_to_log2(const cla_attn *p)
     return to_log2 < FLT_MIN ? FLT_MIN : to_log2;
 }
 
-/* Element [b][h][n][0] of q, k or v. */
-FN const char *row_of(const cla_attn *p, const cla_view *view, int b, int h, int n)
+/* Element [b][h][n][0] of q; no scale. */
+FN cla_kv_row query_row(const cla_attn *p, int b, int h, int n)
 {
-    const int64_t row = b * view->stride[0] + h * view->stride[1] + n * view->stride[2];
-    return (const char *)view->host + (view->offset + row) * (int64_t)bytes_of(p->in_type);
+    const int64_t row = b * p->q.stride[0] + h * p->q.stride[1] + n * p->q.stride[2];
+    return (cla_kv_row){
+        (const char *)p->q.host + (p->q.offset + row) * (int64_t)bytes_of(p->in_type), NULL
+    };
 }
 
-FN void pack_columns(const char *const *rows, int type, int d, int n, float *out)
+FN void pack_columns(const cla_kv_row *rows, int type, int d, int n, float *out)
 {
     for (int first = 0; first < CLA_PANEL; first += LANES) {
         vf x[LANES];
         UNROLL
         for (int r = 0; r < LANES; r++)
-            x[r] = load_first(type, rows[first + r] + (size_t)d * bytes_of(type), n);
+            x[r] = load_kv_first(type, rows[first + r], d, n);
         transpose(x);
         for (int i = 0; i < n; i++)
             store_f32(out + (size_t)(d + i) * CLA_PANEL + first, x[i]);
     }
 }
 
-FN void pack_whole_columns(const char *const *rows, int type, int d, float *out)
+FN void pack_whole_columns(const cla_kv_row *rows, int type, int d, float *out)
 {
     for (int first = 0; first < CLA_PANEL; first += LANES) {
         vf x[LANES];
         UNROLL
         for (int r = 0; r < LANES; r++)
-            x[r] = load(type, rows[first + r] + (size_t)d * bytes_of(type));
+            x[r] = load_kv(type, rows[first + r], d);
         transpose(x);
         UNROLL
         for (int i = 0; i < LANES; i++)
@@ -100,7 +102,7 @@ FN void pack_whole_columns(const char *const *rows, int type, int d, float *out)
     }
 }
 
-FN void pack_panel_of(const int type, const char *const *rows, int D, float *out)
+FN void pack_panel_of(const int type, const cla_kv_row *rows, int D, float *out)
 {
     int d = 0;
     for (; d + LANES <= D; d += LANES)
@@ -110,12 +112,16 @@ FN void pack_panel_of(const int type, const char *const *rows, int D, float *out
 }
 
 /* 16 rows of D elements of dtype type -> [D][16] floats. */
-static void pack_panel(int type, const char *const *rows, int D, float *out)
+static void pack_panel(int type, const cla_kv_row *rows, int D, float *out)
 {
     if (type == CLATTN_F16)
         pack_panel_of(CLATTN_F16, rows, D, out);
     else if (type == CLATTN_BF16)
         pack_panel_of(CLATTN_BF16, rows, D, out);
+    else if (type == CLATTN_I8)
+        pack_panel_of(CLATTN_I8, rows, D, out);
+    else if (type == CLATTN_I4)
+        pack_panel_of(CLATTN_I4, rows, D, out);
     else
         pack_panel_of(CLATTN_F32, rows, D, out);
 }
@@ -125,12 +131,12 @@ static void pack_keys(const cla_attn *p, const cla_seq *seq, int hk, int panel, 
                       float *out)
 {
     for (int i = panel; i < panel + count; i++, out += (size_t)CLA_PANEL * p->D) {
-        const char *rows[CLA_PANEL];
+        cla_kv_row rows[CLA_PANEL];
         for (int r = 0; r < CLA_PANEL; r++) {
             const int key = i * CLA_PANEL + r;
-            rows[r] = row_of(p, &p->k, seq->b, hk, seq->k0 + (key < seq->nk ? key : seq->nk - 1));
+            rows[r] = cla_key_row(p, seq, hk, key < seq->nk ? key : seq->nk - 1);
         }
-        pack_panel(p->in_type, rows, p->D, out);
+        pack_panel(p->kv_type, rows, p->D, out);
     }
 }
 
@@ -145,10 +151,10 @@ FN head_row head_row_of(const cla_task *t, int r)
 static void pack_queries(const state *s, int first, float *out)
 {
     const cla_task *t = s->task;
-    const char *rows[CLA_PANEL];
+    cla_kv_row rows[CLA_PANEL];
     for (int r = 0; r < CLA_PANEL; r++) {
         const head_row at = head_row_of(t, first + r < t->rows ? first + r : t->rows - 1);
-        rows[r] = row_of(s->p, &s->p->q, t->seq.b, at.h, t->seq.q0 + at.i);
+        rows[r] = query_row(s->p, t->seq.b, at.h, t->seq.q0 + at.i);
     }
     pack_panel(s->p->in_type, rows, s->p->D, out);
     if (s->plain && s->p->scale < 0)
@@ -165,14 +171,13 @@ static void widen_queries(const state *s, float *out)
     const cla_task *t = s->task;
     const cla_attn *p = s->p;
     const float sign = s->plain && p->scale < 0 ? -1.0f : 1.0f;
-    const size_t ld = direct_ld(p), bytes = bytes_of(p->in_type);
+    const size_t ld = direct_ld(p);
     memset(out, 0, CLA_PANEL * ld * sizeof *out);
     for (int r = 0; r < t->rows; r++) {
         const head_row at = head_row_of(t, r);
-        const char *q = row_of(p, &p->q, t->seq.b, at.h, t->seq.q0 + at.i);
+        const cla_kv_row q = query_row(p, t->seq.b, at.h, t->seq.q0 + at.i);
         for (int d = 0; d < p->D; d += LANES)
-            store_f32(out + r * ld + d,
-                      sign * load_first(p->in_type, q + (size_t)d * bytes, p->D - d));
+            store_f32(out + r * ld + d, sign * load_kv_first(p->in_type, q, d, p->D - d));
     }
 }
 
@@ -223,7 +228,8 @@ static void state_init(state *s, const cla_task *t)
     s->value_ld = cla_value_ld(p);
     s->num_blocks = 0;
     s->direct = (int64_t)p->G * t->seq.nq <= CLA_DIRECT_ROWS;
-    s->values_in_place = p->in_type == CLATTN_F32 && p->Dv == s->value_ld && !s->direct;
+    s->values_in_place =
+        p->kv_type == CLATTN_F32 && !p->paged && p->Dv == s->value_ld && !s->direct;
     if (s->direct)
         widen_queries(s, t->scratch + s->at.q);
     for (int row = 0; row < t->rows && !s->direct; row += CLA_BLOCK_ROWS)
@@ -235,29 +241,41 @@ static void state_init(state *s, const cla_task *t)
     }
 }
 
+/* The key that stands in the next tile where this one stands in this. */
+FN int row_ahead(const state *s, int key)
+{
+    const int last = s->task->seq.nk - 1, next = key + s->tile.ahead;
+    return next < last ? next : last;
+}
+
 FN void copy_values_of(const int type, const state *s, cla_range keys, float *out)
 {
     const cla_attn *p = s->p;
-    const ptrdiff_t step = (ptrdiff_t)(p->v.stride[2] * (int64_t)bytes_of(type));
-    const char *v = row_of(p, &p->v, s->task->seq.b, s->task->hk, s->task->seq.k0 + keys.begin);
-    for (int j = keys.begin; j < keys.end; j++, v += step, out += s->value_ld) {
+    const cla_seq *seq = &s->task->seq;
+    for (int j = keys.begin; j < keys.end; j++, out += s->value_ld) {
+        const cla_kv_row v = cla_value_row(p, seq, s->task->hk, j);
+        const cla_kv_row next = cla_value_row(p, seq, s->task->hk, row_ahead(s, j));
         int c = 0;
         for (; c + LANES <= p->Dv; c += LANES) {
-            store_f32(out + c, load(type, v + (size_t)c * bytes_of(type)));
-            __builtin_prefetch(v + (size_t)c * bytes_of(type) + s->tile.ahead * step, 0, 2);
+            store_f32(out + c, load_kv(type, v, c));
+            __builtin_prefetch(next.at + kv_bytes(type, c), 0, 2);
         }
         for (; c < s->value_ld; c += LANES)
-            store_f32(out + c, load_first(type, v + (size_t)c * bytes_of(type), p->Dv - c));
+            store_f32(out + c, c < p->Dv ? load_kv_first(type, v, c, p->Dv - c) : (vf){ 0 });
     }
 }
 
 /* Values of keys as rows of value_ld floats, zeros after Dv. */
 static void copy_values(const state *s, cla_range keys, float *out)
 {
-    if (s->p->in_type == CLATTN_F16)
+    if (s->p->kv_type == CLATTN_F16)
         copy_values_of(CLATTN_F16, s, keys, out);
-    else if (s->p->in_type == CLATTN_BF16)
+    else if (s->p->kv_type == CLATTN_BF16)
         copy_values_of(CLATTN_BF16, s, keys, out);
+    else if (s->p->kv_type == CLATTN_I8)
+        copy_values_of(CLATTN_I8, s, keys, out);
+    else if (s->p->kv_type == CLATTN_I4)
+        copy_values_of(CLATTN_I4, s, keys, out);
     else
         copy_values_of(CLATTN_F32, s, keys, out);
 }
@@ -271,11 +289,9 @@ static void tile_init(state *s, int begin, cla_range seen, bool values)
     tile *now = &s->tile;
     *now = (tile){ .begin = begin, .keys = keys, .finite = -1 };
     now->ahead = keys.end < seen.end ? t->tile_keys : 0;
-    if (s->direct) {
-        now->k_rows = row_of(p, &p->k, t->seq.b, t->hk, t->seq.k0 + begin);
-    } else if (t->panels) {
+    if (t->panels) {
         now->k = t->panels + (size_t)begin * p->D;
-    } else {
+    } else if (!s->direct) {
         const int panel = keys.begin / CLA_PANEL;
         const int count = (keys.end + CLA_PANEL - 1) / CLA_PANEL - panel;
         const size_t before = ((size_t)panel * CLA_PANEL - begin) * p->D;
@@ -285,7 +301,7 @@ static void tile_init(state *s, int begin, cla_range seen, bool values)
     if (!values)
         return;
     if (s->values_in_place) {
-        now->v = (const float *)row_of(p, &p->v, t->seq.b, t->hk, t->seq.k0 + begin);
+        now->v = (const float *)cla_value_row(p, &t->seq, t->hk, begin).at;
         now->v_ld = p->v.stride[2];
     } else {
         const size_t before = (size_t)(keys.begin - begin) * s->value_ld;

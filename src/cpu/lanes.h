@@ -42,10 +42,14 @@ typedef VECTOR(float, LANES) vf;
 typedef VECTOR(int32_t, LANES) vi;
 typedef VECTOR(uint32_t, LANES) vu;
 typedef VECTOR(uint16_t, LANES) vh;
+typedef VECTOR(int8_t, LANES) vb;
+typedef VECTOR(uint8_t, LANES) vub;
 
 /* The same at any alignment of the element, over memory of any type. */
 typedef float vf_mem __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef uint16_t vh_mem __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+typedef int8_t vb_mem __attribute__((vector_size(LANES), aligned(1), may_alias));
+typedef uint8_t vub_mem __attribute__((vector_size(LANES), aligned(1), may_alias));
 
 /* x - 0 is x for every x, -0 included, so that compilers reduce it to a broadcast. */
 FN vf splat(float x) { return x - (vf){ 0 }; }
@@ -88,6 +92,32 @@ FN bool any_above(vf x, vf limit)
 }
 
 /* ------------------------------------------------------------------------------------------ */
+/* Shuffles                                                                                   */
+
+#if LANES == 16
+#define ZIP_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define ZIP_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define EACH_TWICE 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7
+#define I4_SHIFTS ((vi){ 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4 })
+#elif LANES == 8
+#define ZIP_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define ZIP_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#define EACH_TWICE 0, 0, 1, 1, 2, 2, 3, 3
+#define I4_SHIFTS ((vi){ 0, 4, 0, 4, 0, 4, 0, 4 })
+#else
+#define ZIP_LOW 0, 4, 1, 5
+#define ZIP_HIGH 2, 6, 3, 7
+#define EACH_TWICE 0, 0, 1, 1
+#define I4_SHIFTS ((vi){ 0, 4, 0, 4 })
+#endif
+
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vi){ __VA_ARGS__ })
+#endif
+
+/* ------------------------------------------------------------------------------------------ */
 /* Storage dtypes                                                                             */
 
 /* Exact. Conversion of an f16 subnormal never meets an f32 one, which would be taken for 0. */
@@ -109,6 +139,28 @@ FN vf f16_lanes(vh h)
 
 FN vf bf16_lanes(vh h) { return (vf)(__builtin_convertvector(h, vu) << 16); }
 
+FN vf i8_lanes(vb x)
+{
+#if defined(__AVX512F__)
+    return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32((__m128i)x));
+#elif defined(__AVX2__)
+    return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_set_epi64x(0, (int64_t)x)));
+#else
+    return __builtin_convertvector(__builtin_convertvector(x, vi), vf);
+#endif
+}
+
+FN vi u8_lanes(vub x)
+{
+#if defined(__AVX512F__)
+    return (vi)_mm512_cvtepu8_epi32((__m128i)x);
+#elif defined(__AVX2__)
+    return (vi)_mm256_cvtepu8_epi32(_mm_set_epi64x(0, (int64_t)x));
+#else
+    return __builtin_convertvector(x, vi);
+#endif
+}
+
 FN size_t bytes_of(int type) { return type == CLATTN_F32 ? 4 : 2; }
 
 FN vf load(int type, const void *p)
@@ -129,6 +181,15 @@ FN vf load_first(int type, const void *p, int n)
     if (n > 0)
         memcpy(part, p, (size_t)n * bytes_of(type));
     return load(type, part);
+}
+
+/* LANES values from LANES / 2 bytes, the first of each two in the low half. */
+FN vf i4_lanes(const char *p)
+{
+    vub part = { 0 };
+    memcpy(&part, p, LANES / 2);
+    const vi pairs = u8_lanes(part), twice = SHUFFLE(pairs, pairs, EACH_TWICE);
+    return __builtin_convertvector((((twice >> I4_SHIFTS) & 15) ^ 8) - 8, vf);
 }
 
 /* Round to nearest even; values of 65520 and more become inf, a NaN stays one. */
@@ -181,23 +242,6 @@ FN void store_first(int type, void *p, vf x, int n)
 
 /* ------------------------------------------------------------------------------------------ */
 /* Transposition and reduction                                                                */
-
-#if LANES == 16
-#define ZIP_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define ZIP_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#elif LANES == 8
-#define ZIP_LOW 0, 8, 1, 9, 2, 10, 3, 11
-#define ZIP_HIGH 4, 12, 5, 13, 6, 14, 7, 15
-#else
-#define ZIP_LOW 0, 4, 1, 5
-#define ZIP_HIGH 2, 6, 3, 7
-#endif
-
-#if defined(__clang__) || __GNUC__ >= 12
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vi){ __VA_ARGS__ })
-#endif
 
 /* Each round moves the highest bit of the position of an element to the lowest place. */
 FN void transpose(vf *rows)

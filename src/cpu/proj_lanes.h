@@ -8,11 +8,6 @@
 
 enum { CLA_PROJ_GROUP = 32 }; /* i4 weights that share a scale */
 
-typedef VECTOR(int8_t, LANES) vb;
-typedef VECTOR(uint8_t, LANES) vub;
-typedef int8_t vb_mem __attribute__((vector_size(LANES), aligned(1), may_alias));
-typedef uint8_t vub_mem __attribute__((vector_size(LANES), aligned(1), may_alias));
-
 FN size_t element_bytes(int type)
 {
     return type == CLATTN_I8 || type == CLATTN_I4 ? 1 : bytes_of(type);
@@ -104,17 +99,6 @@ FN float weight(const cla_proj *p, const cla_proj_part *part, const source *w, i
     }
 }
 
-FN vf i8_lanes(vb x)
-{
-#if defined(__AVX512F__)
-    return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32((__m128i)x));
-#elif defined(__AVX2__)
-    return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_set_epi64x(0, (int64_t)x)));
-#else
-    return __builtin_convertvector(__builtin_convertvector(x, vi), vf);
-#endif
-}
-
 /* LANES weights without their scale, as floats. Not for i4. */
 FN vf load_weights(int type, const char *at)
 {
@@ -130,17 +114,6 @@ FN vf load_weights_first(int type, const char *at, int n)
         return load_first(type, at, n);
     memcpy(&part, at, (size_t)n);
     return i8_lanes(part);
-}
-
-FN vi u8_lanes(vub x)
-{
-#if defined(__AVX512F__)
-    return (vi)_mm512_cvtepu8_epi32((__m128i)x);
-#elif defined(__AVX2__)
-    return (vi)_mm256_cvtepu8_epi32(_mm_set_epi64x(0, (int64_t)x));
-#else
-    return __builtin_convertvector(x, vi);
-#endif
 }
 
 /* 2 LANES i4 weights without their scale: the even ones and the odd ones. */

@@ -11,10 +11,13 @@
 
 #define ATTN_ARGS                                                                              \
     VIEW(q), VIEW(k), VIEW(v), VIEW(o), VIEW(lse), VIEW(probs), VIEW(mask), VIEW(bias),        \
-    VIEW(alibi), VIEW(sinks), VIEW(cu_q), VIEW(cu_k), VIEW(work),                              \
+    VIEW(alibi), VIEW(sinks), VIEW(cu_q), VIEW(cu_k), VIEW(lengths), VIEW(table),              \
+    VIEW(k_scale), VIEW(v_scale), VIEW(work),                              \
     OFF_BHN(q), OFF_BHN(k), OFF_BHN(v), OFF_BHN(o), OFF_BHN(lse), OFF_BHN(probs),              \
     OFF_BHNK(mask), OFF_BHNK(bias),                                                            \
     I64(alibi.offset), I64(sinks.offset), I64(cu_q.offset), I64(cu_k.offset),                  \
+    I64(lengths.offset), I64(table.offset), I64(table.stride[0]),                              \
+    OFF_BHN(k_scale), OFF_BHN(v_scale), I32(page_shift), I32(last_page),                       \
     I64(work_k), I64(work_v), I64(work_o), I64(work_lse),                                      \
     I32(B), I32(Hq), I32(Hk), I32(G), I32(Nq), I32(Nk), I32(Tq), I32(Tk),                      \
     I32(causal), I32(left), I32(right), I32(splits), I32(split_keys),                          \

@@ -13,6 +13,7 @@ extern const cla_arg cla_argmax_pick_args[]; /* ATTN_ARGS, then the index tensor
     { "HEAD_DIM", offsetof(cla_attn, D) },                  \
     { "VALUE_DIM", offsetof(cla_attn, Dv) },                \
     { "IN_TYPE", offsetof(cla_attn, in_type) },             \
+    { "KV_TYPE", offsetof(cla_attn, kv_type) },             \
     { "OUT_TYPE", offsetof(cla_attn, out_type) },           \
     { "BIAS_TYPE", offsetof(cla_attn, bias_type) },         \
     { "HAS_MASK", offsetof(cla_attn, has_mask) },           \
@@ -21,6 +22,8 @@ extern const cla_arg cla_argmax_pick_args[]; /* ATTN_ARGS, then the index tensor
     { "HAS_SINKS", offsetof(cla_attn, has_sinks) },         \
     { "HAS_SOFTCAP", offsetof(cla_attn, has_softcap) },     \
     { "HAS_LSE", offsetof(cla_attn, has_lse) },             \
-    { "RAGGED", offsetof(cla_attn, ragged) }
+    { "RAGGED", offsetof(cla_attn, ragged) },               \
+    { "HAS_LENGTHS", offsetof(cla_attn, has_lengths) },     \
+    { "PAGED", offsetof(cla_attn, paged) }
 
 #endif

@@ -17,19 +17,26 @@ static size_t ceil_div(size_t a, size_t b)
     return (a + b - 1) / b;
 }
 
-/* Keys of one part, from Nk and SPLIT alone: what else is in the batch changes no result. */
-static size_t split_keys(const cla_attn *p, const int *t)
+/* Nk of a cache follows the longest sequence of the batch, the room of the cache does not. */
+static size_t most_keys(const cla_attn *p)
 {
-    const size_t parts = ceil_div((size_t)p->Nk, (size_t)t[SPLIT]);
-    if (parts <= MAX_SPLITS)
-        return (size_t)t[SPLIT];
-    return ceil_div(ceil_div((size_t)p->Nk, MAX_SPLITS), 256) * 256;
+    return (size_t)(p->has_lengths ? p->Tk : p->Nk);
 }
 
+/* Keys of one part: what else is in the batch does not change it. */
+static size_t split_keys(const cla_attn *p, const int *t)
+{
+    const size_t parts = ceil_div(most_keys(p), (size_t)t[SPLIT]);
+    if (parts <= MAX_SPLITS)
+        return (size_t)t[SPLIT];
+    return ceil_div(ceil_div(most_keys(p), MAX_SPLITS), 256) * 256;
+}
+
+/* Sequences of a cache are always joined by attn_merge, be there one part or two. */
 static size_t num_splits(const cla_attn *p, const int *t)
 {
-    const size_t parts = ceil_div((size_t)p->Nk, split_keys(p, t));
-    return parts ? parts : 1;
+    const size_t parts = ceil_div((size_t)p->Nk, split_keys(p, t)), fewest = p->has_lengths ? 2 : 1;
+    return parts > fewest ? parts : fewest;
 }
 
 static size_t num_groups(const cla_attn *p, const int *t)
@@ -68,7 +75,7 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
     /* Parts for two work-groups per compute unit from one sequence. */
     const int64_t wanted = ((int64_t)dev->info.compute_units * 2 + p->Hk - 1) / p->Hk;
     t[SPLIT] = 256;
-    while (t[SPLIT] < 4096 && (int64_t)t[SPLIT] * wanted * 4 <= p->Nk)
+    while (t[SPLIT] < 4096 && (int64_t)t[SPLIT] * wanted * 4 <= (int64_t)most_keys(p))
         t[SPLIT] *= 4;
 }
 

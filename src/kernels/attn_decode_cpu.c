@@ -31,7 +31,7 @@ static size_t num_rows(const cla_attn *p)
 static int priority(const cla_dev *dev, const void *problem)
 {
     const cla_attn *p = problem;
-    const size_t few = p->in_type == CLATTN_F32 ? 12 : 16;
+    const size_t few = p->kv_type == CLATTN_F32 && !p->paged ? 12 : 16;
     if (!cla_dev_is_vector_cpu(dev))
         return 0;
     return num_rows(p) <= few ? 110 : 90;
@@ -47,6 +47,12 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
     return launches && floats * sizeof(float) <= MAX_PRIVATE_BYTES;
 }
 
+/* Is Nk the longest of several sequences? */
+static bool of_a_batch(const cla_attn *p)
+{
+    return p->ragged || p->has_lengths;
+}
+
 /*
  * Long parts, as every part costs a merge, but some for every thread. B is not asked, nor Nk when
  * it is the longest of several sequences: a sequence must not depend on its batch.
@@ -57,21 +63,21 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
     const size_t rows = num_rows(p), enough = (size_t)dev->info.compute_units * 4;
 
     t[RB] = rows > 4 ? 8 : rows > 2 ? 4 : rows > 1 ? 2 : 1;
-    t[KEYS] = p->ragged ? 512 : 1024;
-    while (!p->ragged && t[KEYS] > 256
+    t[KEYS] = of_a_batch(p) ? 512 : 1024;
+    while (!of_a_batch(p) && t[KEYS] > 256
            && (size_t)((p->Nk + t[KEYS] - 1) / t[KEYS]) * (size_t)p->Hk < enough)
         t[KEYS] /= 2;
 }
 
 /*
- * Parts depend on the keys of one sequence alone. A ragged sequence is always joined by attn_merge,
- * as the longest one of its batch decides whether there is a second part.
+ * Parts depend on the keys of one sequence alone. Where sequences have lengths of their own they
+ * are always joined by attn_merge, as the longest one decides whether there is a second part.
  */
 static size_t bind(void *problem, const int *t)
 {
     cla_attn *p = problem;
     const int32_t parts = (p->Nk + t[KEYS] - 1) / t[KEYS];
-    const int32_t fewest = p->ragged ? 2 : 1;
+    const int32_t fewest = of_a_batch(p) ? 2 : 1;
     const size_t rows = (size_t)p->B * (size_t)p->Hq * (size_t)p->Nq;
 
     p->splits = parts > fewest ? parts : fewest;

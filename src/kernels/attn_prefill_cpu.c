@@ -75,7 +75,7 @@ static size_t bind(void *problem, const int *t)
         ? (size_t)p->Hk * ((size_t)p->Tk / 16 + (size_t)p->B)
         : (size_t)p->B * (size_t)p->Hk * (((size_t)p->Nk + 15) / 16);
     const size_t k = panels * 16 * (size_t)p->D;
-    const bool values_in_place = p->in_type == CLATTN_F32 && p->Dv % 16 == 0;
+    const bool values_in_place = p->kv_type == CLATTN_F32 && p->Dv % 16 == 0 && !p->paged;
     const size_t v = values_in_place ? 0 : panels * 16 * padded(p->Dv);
     (void)t;
     p->splits = 1;
