@@ -30,6 +30,7 @@ typedef enum cla_stage {
     CLA_STAGE_PROJECTION, /* problem: cla_proj */
     CLA_STAGE_ROPE,       /* problem: cla_rope */
     CLA_STAGE_LINEAR,     /* problem: cla_linear */
+    CLA_STAGE_APPEND,     /* problem: cla_append */
     CLA_STAGE_HELPER,     /* only as .before or .after of another kernel */
     CLA_STAGE_PROBE,      /* capability probes and peak measurement, run by hand */
 } cla_stage;
@@ -39,7 +40,7 @@ enum {
     CLA_MAX_CHOICES = 12,
     CLA_MAX_CONSTANTS = 24,
     CLA_MAX_ARGS = 112,
-    CLA_MAX_PARTS = 8,
+    CLA_MAX_PARTS = 10,
 };
 
 /* A compile-time parameter: -DNAME=value. Unused choices are 0. */
