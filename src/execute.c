@@ -128,12 +128,59 @@ clattn_status cla_plan_enter(clattn_plan *plan, const cla_op *op)
     return CLATTN_OK;
 }
 
-clattn_status cla_plan_run_on(clattn_plan *plan, const void *problem, const cla_events *events)
+clattn_status cla_grow(const cla_growth *grow)
 {
-    CLA_REQUIRE(plan->ctx, !problem || cla_plan_fits(plan, plan->op, problem), CLATTN_ERR_SHAPE,
+    return cla_kv_grow(grow->kv, grow->first, grow->count, grow->rows);
+}
+
+/*
+ * The parts of a plan of plans in order. The queue keeps them so; on an out-of-order queue, where
+ * it does not, each is waited for.
+ */
+static clattn_status execute_parts(clattn_plan *plan, const cla_events *events)
+{
+    if (plan->ctx->cl && plan->num_parts == 0)
+        return cla_cl_launch_run(plan->ctx, NULL, 0, NULL, NULL, events);
+    for (int i = 0; i < plan->num_parts; i++) {
+        cla_events some = { .never_block = events->never_block };
+        if (i == 0)
+            some.num_wait = events->num_wait, some.wait = events->wait;
+        if (i == plan->num_parts - 1)
+            some.out = events->out;
+        CLA_TRY(cla_plan_execute(plan->parts[i], plan->parts[i]->problem, &some));
+        if (i < plan->num_parts - 1)
+            CLA_TRY(cla_cl_settle(plan->ctx));
+    }
+    return CLATTN_OK;
+}
+
+clattn_status cla_plan_run_growing(clattn_plan *plan, const void *problem, const cla_growth *grow,
+                                   const cla_events *events)
+{
+    if (grow->kv)
+        CLA_TRY(cla_grow(grow));
+    const clattn_status s = plan->problem ? cla_plan_execute(plan, problem, events)
+                                          : execute_parts(plan, events);
+    if (s != CLATTN_OK && grow->kv)
+        cla_kv_undo(grow->kv);
+    return s;
+}
+
+clattn_status cla_plan_must_fit(const clattn_plan *plan, const void *problem)
+{
+    CLA_REQUIRE(plan->ctx, cla_plan_fits(plan, plan->op, problem), CLATTN_ERR_SHAPE,
                 "%s: shapes, strides, dtypes or options differ from those the plan was made with",
                 plan->op->name);
-    return cla_plan_execute(plan, problem ? problem : plan->problem, events);
+    return CLATTN_OK;
+}
+
+clattn_status cla_plan_run_on(clattn_plan *plan, const void *problem, const cla_events *events)
+{
+    static const cla_growth none = { 0 };
+    if (problem)
+        CLA_TRY(cla_plan_must_fit(plan, problem));
+    return cla_plan_run_growing(plan, problem ? problem : plan->problem,
+                                problem ? &none : &plan->grow, events);
 }
 
 clattn_status clattn_plan_run(clattn_plan *plan)

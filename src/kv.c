@@ -219,8 +219,7 @@ clattn_status cla_kv_check(clattn_ctx *ctx, const char *op, const clattn_kv *kv,
 
 /* ---- as tensors ---- */
 
-/* k or v, all pages. */
-static clattn_tensor data_tensor(const clattn_kv *kv, bool values)
+clattn_tensor cla_kv_data(const clattn_kv *kv, bool values)
 {
     const cla_kv_pages *p = &kv->pages;
     const int64_t shape[] = { p->num_pages, kv->Hk, p->page_rows,
@@ -237,6 +236,14 @@ static clattn_tensor scale_tensor(const clattn_kv *kv, bool values)
         return (clattn_tensor){ .dtype = CLATTN_NONE };
     return clattn_tensor_of_buffer(values ? kv->v_scale : kv->k_scale, CLATTN_F32,
                                    kv->dtype == CLATTN_I4 ? 4 : 3, shape);
+}
+
+int32_t cla_kv_page_shift(const clattn_kv *kv)
+{
+    int32_t shift = 0;
+    while ((int64_t)1 << shift < kv->pages.page_rows)
+        shift++;
+    return shift;
 }
 
 clattn_tensor cla_kv_state(const clattn_kv *kv, int part, int64_t first, int64_t count)
@@ -266,8 +273,8 @@ clattn_status clattn_kv_tensors(clattn_kv *kv, int64_t sequence, int64_t count, 
     *layout = (clattn_kv_layout){ .lengths = cla_kv_state(kv, CLA_KV_LENGTHS, sequence, count) };
     if (kv->paged)
         layout->block_table = cla_kv_state(kv, CLA_KV_TABLE, sequence, count);
-    *k = of_sequences(kv, data_tensor(kv, false), sequence, count);
-    *v = of_sequences(kv, data_tensor(kv, true), sequence, count);
+    *k = of_sequences(kv, cla_kv_data(kv, false), sequence, count);
+    *v = of_sequences(kv, cla_kv_data(kv, true), sequence, count);
     layout->k_scale = of_sequences(kv, scale_tensor(kv, false), sequence, count);
     layout->v_scale = of_sequences(kv, scale_tensor(kv, true), sequence, count);
     return CLATTN_OK;

@@ -34,6 +34,12 @@ clattn_status cla_kv_check(clattn_ctx *ctx, const char *op, const clattn_kv *kv,
 /* i32 [count] from one of the parts of state; for the table [count][most]. */
 clattn_tensor cla_kv_state(const clattn_kv *kv, int part, int64_t first, int64_t count);
 
+/* k or v, all pages: [pages][Hk][page rows][D or Dv]. */
+clattn_tensor cla_kv_data(const clattn_kv *kv, bool values);
+
+/* log2 of the rows of a page; a contiguous cache has one page that no row lies beyond. */
+int32_t cla_kv_page_shift(const clattn_kv *kv);
+
 /*
  * Makes room for n more rows in these sequences and tells the device; then commit or undo. Nothing
  * has changed when it fails.

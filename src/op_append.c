@@ -103,8 +103,7 @@ clattn_status cla_append_target(clattn_ctx *ctx, clattn_kv *kv, int64_t first, i
     p->Dv = kv->Dv;
     p->kv_type = (int32_t)kv->dtype;
     p->paged = kv->paged;
-    while (kv->paged && 1 << p->page_shift < kv->pages.page_rows)
-        p->page_shift++;
+    p->page_shift = cla_kv_page_shift(kv);
     p->last_page = kv->pages.num_pages - 1;
     clattn_tensor k, v;
     clattn_kv_layout layout;
@@ -146,11 +145,28 @@ clattn_status clattn_kv_append(clattn_ctx *ctx, const struct clattn_kv_append_pa
     cla_append p;
     cla_pin pin;
     CLA_TRY(make_problem(ctx, params, &u, &p, &pin));
-    if (is_empty(&p))
-        return CLATTN_OK;
-    CLA_TRY(cla_kv_grow(u.kv, (int32_t)u.sequence, p.B, p.N));
-    const clattn_status s = cla_plan_call(ctx, &cla_op_append, &p, &pin);
-    if (s != CLATTN_OK)
-        cla_kv_undo(u.kv);
-    return s;
+    const cla_growth grow = { is_empty(&p) ? NULL : u.kv, (int32_t)u.sequence, p.B, p.N };
+    return cla_plan_call_growing(ctx, &cla_op_append, &p, &pin, &grow);
+}
+
+clattn_status cla_append_call(clattn_ctx *ctx, const struct clattn_kv_append_params *params)
+{
+    struct clattn_kv_append_params u;
+    cla_append p;
+    cla_pin pin;
+    CLA_TRY(make_problem(ctx, params, &u, &p, &pin));
+    return cla_plan_call(ctx, &cla_op_append, &p, &pin);
+}
+
+clattn_status cla_plan_append(clattn_ctx *ctx, const struct clattn_kv_append_params *params,
+                              clattn_plan **out)
+{
+    struct clattn_kv_append_params u;
+    cla_append p;
+    cla_pin pin;
+    CLA_TRY(make_problem(ctx, params, &u, &p, &pin));
+    CLA_TRY(cla_plan_make(ctx, &cla_op_append, &p, &pin, out));
+    cla_plan_hold_buffers(*out);
+    (*out)->grow = (cla_growth){ u.kv, (int32_t)u.sequence, p.B, p.N };
+    return CLATTN_OK;
 }

@@ -22,6 +22,8 @@ enum { GROUP = 32 }; /* weights that share an i4 scale */
 static const cla_slot slots[] = {
     { "x", offsetof(cla_proj, x), false },
     { "starts", offsetof(cla_proj, starts), false },
+    { "rows of the cache", offsetof(cla_proj, cached), false },
+    { "pages of the cache", offsetof(cla_proj, table), false },
     PART_SLOTS(0),
     PART_SLOTS(1),
     PART_SLOTS(2),
@@ -205,12 +207,19 @@ static clattn_status agree(clattn_ctx *ctx, draft *d, const char *field, bool fi
     return CLATTN_OK;
 }
 
+static int32_t into_width(const draft *d)
+{
+    return d->from->into == CLATTN_KV_KEYS ? d->u->kv->D : d->u->kv->Dv;
+}
+
 static clattn_status weights_view(clattn_ctx *ctx, draft *d)
 {
     const unsigned types = CLA_DTYPES_FLOAT | CLA_DTYPE_BIT(CLATTN_I8) | CLA_DTYPE_BIT(CLATTN_I4);
     clattn_tensor w = d->from->w;
     const bool flat = w.rank == 2, pairs = w.dtype == CLATTN_I4;
-    if (flat && d->from->y.rank == 4 && d->from->y.shape[3] > 0)
+    if (flat && d->from->into != CLATTN_KV_NONE)
+        w = split_axis(w, 0, d->u->kv->Hk, into_width(d));
+    else if (flat && d->from->y.rank == 4 && d->from->y.shape[3] > 0)
         w = split_axis(w, 0, d->from->y.shape[2], d->from->y.shape[3]);
     else if (flat)
         w = add_batch(w);
@@ -286,13 +295,34 @@ static clattn_status result_view(clattn_ctx *ctx, draft *d, const char *field, u
     return check_shape(ctx, d->name, view, 4, shape);
 }
 
+/* y of a part that goes into the cache: [pages][page rows][H][K]. */
+static clattn_status into_view(clattn_ctx *ctx, draft *d)
+{
+    const clattn_kv *kv = d->u->kv;
+    const bool values = d->from->into == CLATTN_KV_VALUES;
+    const clattn_tensor rows = clattn_tensor_swap(cla_kv_data(kv, values), 1, 2);
+    CLA_REQUIRE(ctx, kv->dtype != CLATTN_I8 && kv->dtype != CLATTN_I4, CLATTN_ERR_UNSUPPORTED,
+                "projection: the cache is %s; rows are quantised by kv_append",
+                clattn_dtype_name(kv->dtype));
+    CLA_REQUIRE(ctx, !cla_present(&d->from->y) && !cla_present(&d->from->residual), CLATTN_ERR_ARG,
+                "projection: parts[%d] goes into the cache and has y or residual", d->index);
+    CLA_REQUIRE(ctx, d->to->H == kv->Hk && d->to->K == into_width(d), CLATTN_ERR_SHAPE,
+                "projection: parts[%d].w has %d heads of %d, the cache has %d of %d", d->index,
+                d->to->H, d->to->K, kv->Hk, into_width(d));
+    d->to->flags |= CLA_PROJ_CACHE;
+    return make_view(ctx, name_of(d, "into"), 4, CLA_DTYPES_FLOAT, true, &rows, &d->to->y);
+}
+
 static clattn_status part_views(clattn_ctx *ctx, draft *d)
 {
     CLA_TRY(weights_view(ctx, d));
     CLA_TRY(scale_view(ctx, d));
     CLA_TRY(bias_view(ctx, d));
     const unsigned outputs = CLA_DTYPE_BIT(d->p->in_type) | CLA_DTYPE_BIT(CLATTN_F32);
-    CLA_TRY(result_view(ctx, d, "y", outputs, true, d->from->y, &d->to->y));
+    if (d->from->into != CLATTN_KV_NONE)
+        CLA_TRY(into_view(ctx, d));
+    else
+        CLA_TRY(result_view(ctx, d, "y", outputs, true, d->from->y, &d->to->y));
     CLA_TRY(agree(ctx, d, "y", d->index == 0, d->to->y.dtype, &d->p->out_type));
     if (cla_present(&d->from->residual)) {
         CLA_TRY(result_view(ctx, d, "residual", CLA_DTYPES_FLOAT, false, d->from->residual,
@@ -354,10 +384,55 @@ static clattn_status workspace_view(clattn_ctx *ctx, const projection_params *u,
     return CLATTN_OK;
 }
 
+/* ---- caches ---- */
+
+/* One part for keys and one for values, or none at all. */
+static clattn_status check_into(clattn_ctx *ctx, const projection_params *u, int parts)
+{
+    int keys = 0, values = 0;
+    for (int i = 0; i < parts; i++) {
+        CLA_REQUIRE(ctx, (unsigned)u->parts[i].into <= CLATTN_KV_VALUES, CLATTN_ERR_ARG,
+                    "projection: parts[%d].into is %d, must be 0, 1 or 2", i,
+                    (int)u->parts[i].into);
+        keys += u->parts[i].into == CLATTN_KV_KEYS;
+        values += u->parts[i].into == CLATTN_KV_VALUES;
+    }
+    const int wanted = u->kv ? 1 : 0;
+    CLA_REQUIRE(ctx, keys == wanted && values == wanted, CLATTN_ERR_ARG,
+                "projection: kv is %s, %d parts go into its keys and %d into its values",
+                u->kv ? "given" : "NULL", keys, values);
+    return CLATTN_OK;
+}
+
+static clattn_status state_view(clattn_ctx *ctx, const projection_params *u, const char *name,
+                                int which, int32_t B, cla_view *view)
+{
+    const clattn_tensor t = cla_kv_state(u->kv, which, u->kv_sequence, B);
+    return make_view(ctx, name, t.rank, CLA_DTYPE_BIT(CLATTN_I32), false, &t, view);
+}
+
+/* Rows and pages of the sequences, and their positions in place of starts. */
+static clattn_status cache_views(clattn_ctx *ctx, const projection_params *u, cla_proj *p)
+{
+    CLA_TRY(check_into(ctx, u, p->parts));
+    if (!u->kv)
+        return CLATTN_OK;
+    CLA_REQUIRE(ctx, !p->has_starts && u->start == 0, CLATTN_ERR_ARG,
+                "projection: start or starts is given, positions follow the cache");
+    CLA_TRY(cla_kv_check(ctx, OP, u->kv, u->kv_sequence, p->B));
+    CLA_TRY(state_view(ctx, u, "rows of the cache", CLA_KV_STARTS, p->B, &p->cached));
+    CLA_TRY(state_view(ctx, u, "pages of the cache", CLA_KV_TABLE, p->B, &p->table));
+    CLA_TRY(state_view(ctx, u, "positions of the cache", CLA_KV_POSITIONS, p->B, &p->starts));
+    p->has_cache = p->has_starts = 1;
+    p->page_shift = cla_kv_page_shift(u->kv);
+    p->last_page = u->kv->pages.num_pages - 1;
+    return CLATTN_OK;
+}
+
 /* ---- entry points ---- */
 
 static clattn_status make_problem(clattn_ctx *ctx, const projection_params *user, cla_proj *p,
-                                  cla_pin *pin)
+                                  cla_growth *grow, cla_pin *pin)
 {
     CLA_TRY(cla_enter(ctx));
     CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "projection: params is NULL");
@@ -369,6 +444,8 @@ static clattn_status make_problem(clattn_ctx *ctx, const projection_params *user
     p->start = u.start;
     CLA_TRY(count_parts(ctx, &u, p));
     CLA_TRY(x_view(ctx, &u, p));
+    CLA_TRY(cache_views(ctx, &u, p));
+    *grow = (cla_growth){ is_empty(p) ? NULL : u.kv, (int32_t)u.kv_sequence, p->B, p->N };
     for (int i = 0; i < p->parts; i++) {
         draft d = { &u, &u.parts[i], p, &p->part[i], i, "" };
         CLA_TRY(part_views(ctx, &d));
@@ -382,7 +459,17 @@ clattn_status clattn_projection(clattn_ctx *ctx, const projection_params *params
 {
     cla_proj p;
     cla_pin pin;
-    CLA_TRY(make_problem(ctx, params, &p, &pin));
+    cla_growth grow;
+    CLA_TRY(make_problem(ctx, params, &p, &grow, &pin));
+    return cla_plan_call_growing(ctx, &cla_op_projection, &p, &pin, &grow);
+}
+
+clattn_status cla_projection_call(clattn_ctx *ctx, const projection_params *params)
+{
+    cla_proj p;
+    cla_pin pin;
+    cla_growth grow;
+    CLA_TRY(make_problem(ctx, params, &p, &grow, &pin));
     return cla_plan_call(ctx, &cla_op_projection, &p, &pin);
 }
 
@@ -391,12 +478,14 @@ clattn_status clattn_plan_projection(clattn_ctx *ctx, const projection_params *p
 {
     cla_proj p;
     cla_pin pin;
+    cla_growth grow;
     if (out)
         *out = NULL;
-    CLA_TRY(make_problem(ctx, params, &p, &pin));
+    CLA_TRY(make_problem(ctx, params, &p, &grow, &pin));
     CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_plan_projection: out is NULL");
     CLA_TRY(cla_plan_make(ctx, &cla_op_projection, &p, &pin, out));
     cla_plan_hold_buffers(*out);
+    (*out)->grow = grow;
     return CLATTN_OK;
 }
 
@@ -406,8 +495,10 @@ clattn_status cla_projection_run(clattn_plan *plan, const projection_params *par
     cla_proj p;
     cla_pin pin;
     CLA_TRY(cla_plan_enter(plan, &cla_op_projection));
-    CLA_TRY(make_problem(plan->ctx, params, &p, &pin));
-    return cla_plan_run_on(plan, &p, events);
+    cla_growth grow;
+    CLA_TRY(make_problem(plan->ctx, params, &p, &grow, &pin));
+    CLA_TRY(cla_plan_must_fit(plan, &p));
+    return cla_plan_run_growing(plan, &p, &grow, events);
 }
 
 clattn_status clattn_plan_run_projection(clattn_plan *plan, const projection_params *params)

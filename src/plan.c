@@ -136,14 +136,21 @@ bool cla_plan_fits(const clattn_plan *plan, const cla_op *op, const void *proble
     return memcmp(key, plan->key, op->size) == 0;
 }
 
+clattn_status cla_plan_new(clattn_ctx *ctx, const cla_op *op, clattn_plan **out)
+{
+    *out = calloc(1, sizeof **out);
+    CLA_REQUIRE(ctx, *out, CLATTN_ERR_MEMORY, "%s: out of host memory for a plan", op->name);
+    (*out)->ctx = cla_ctx_retain(ctx);
+    (*out)->op = op;
+    return CLATTN_OK;
+}
+
 clattn_status cla_plan_make(clattn_ctx *ctx, const cla_op *op, const void *problem,
                             const cla_pin *pin, clattn_plan **out)
 {
+    clattn_plan *plan;
     *out = NULL;
-    clattn_plan *plan = calloc(1, sizeof *plan);
-    CLA_REQUIRE(ctx, plan, CLATTN_ERR_MEMORY, "%s: out of host memory for a plan", op->name);
-    plan->ctx = cla_ctx_retain(ctx);
-    plan->op = op;
+    CLA_TRY(cla_plan_new(ctx, op, &plan));
     plan->problem = malloc(op->size);
     plan->key = malloc(op->size);
     clattn_status s = CLATTN_OK;
@@ -165,6 +172,8 @@ void clattn_plan_destroy(clattn_plan **plan_ptr)
     if (!plan_ptr || !*plan_ptr)
         return;
     clattn_plan *plan = *plan_ptr;
+    for (int i = 0; i < plan->num_parts; i++)
+        clattn_plan_destroy(&plan->parts[i]);
     for (int i = 0; i < plan->num_launches; i++)
         if (plan->ctx->pid == getpid())
             cla_cl_launch_free(&plan->launches[i]);
@@ -177,10 +186,32 @@ void clattn_plan_destroy(clattn_plan **plan_ptr)
     *plan_ptr = NULL;
 }
 
+/* Of a plan of plans: everything together, under the name of the main one. */
+static clattn_status describe_parts(const clattn_plan *plan, clattn_plan_info *info)
+{
+    *info = (clattn_plan_info){ .kernel = "none", .config = "",
+                                .origin = cla_origin_name(CLA_ORIGIN_NONE) };
+    if (plan->num_parts > 0)
+        CLA_TRY(clattn_plan_describe(plan->parts[plan->main_part], info));
+    info->workspace_bytes = plan->workspace_bytes;
+    info->flops = info->bytes = 0;
+    for (int i = 0; i < plan->num_parts; i++) {
+        clattn_plan_info part;
+        CLA_TRY(clattn_plan_describe(plan->parts[i], &part));
+        info->workspace_bytes += part.workspace_bytes;
+        info->flops += part.flops;
+        info->bytes += part.bytes;
+    }
+    info->intensity = info->bytes > 0 ? info->flops / info->bytes : 0;
+    return CLATTN_OK;
+}
+
 clattn_status clattn_plan_describe(const clattn_plan *plan, clattn_plan_info *info)
 {
     if (!plan || !info)
         return CLATTN_ERR_ARG;
+    if (!plan->problem)
+        return describe_parts(plan, info);
     const cla_work cost = plan->op->cost(plan->problem);
     const bool idle = plan->num_choices == 0;
     *info = (clattn_plan_info){

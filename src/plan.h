@@ -4,6 +4,7 @@
 #define CLA_PLAN_H
 
 #include "dispatch.h"
+#include "kv.h"
 #include "opencl/runtime.h"
 
 /* A tensor of a problem struct. */
@@ -19,7 +20,8 @@ typedef struct cla_op_stage {
     bool (*wanted)(const void *problem); /* NULL: always */
 } cla_op_stage;
 
-enum { CLA_MAX_STAGES = 2, CLA_MAX_LAUNCHES = 4 * CLA_MAX_STAGES, CLA_MAX_PROBLEM = 4096 };
+enum { CLA_MAX_STAGES = 2, CLA_MAX_LAUNCHES = 4 * CLA_MAX_STAGES, CLA_MAX_PROBLEM = 4096,
+       CLA_MAX_PLAN_PARTS = 4 };
 
 /* What the plan code needs to know about an operation. */
 typedef struct cla_op {
@@ -39,9 +41,22 @@ typedef struct cla_op {
     bool (*in_place)(const cla_slot *output, const cla_slot *input);
 } cla_op;
 
+/* Rows that a run appends to a cache; kv NULL: none. */
+typedef struct cla_growth {
+    clattn_kv *kv;
+    int32_t first, count;
+    int64_t rows;
+} cla_growth;
+
+clattn_status cla_grow(const cla_growth *grow);
+
 struct clattn_plan {
     clattn_ctx *ctx;
     const cla_op *op;
+    cla_growth grow;           /* before every run */
+    int num_parts;             /* more than 0: a plan of plans, and most of what follows is empty */
+    int main_part;             /* the one that clattn_plan_describe() names */
+    clattn_plan *parts[CLA_MAX_PLAN_PARTS];
     void *problem;             /* op->size bytes, with what bind() derived */
     void *key;                 /* op->size bytes: the problem without its memory */
     bool holds_buffers;
@@ -65,6 +80,9 @@ static inline cla_view *cla_slot_view(const cla_slot *slot, void *problem)
 /* No output may share memory with another tensor, unless op->in_place says so. */
 clattn_status cla_check_overlap(clattn_ctx *ctx, const cla_op *op, void *problem);
 
+/* An empty plan, to be filled by its maker; freed by clattn_plan_destroy(). */
+clattn_status cla_plan_new(clattn_ctx *ctx, const cla_op *op, clattn_plan **out);
+
 /*
  * Makes a plan of its own copy of the problem. The pin applies to the first stage. Allocates the
  * workspace unless the problem has one.
@@ -82,6 +100,10 @@ clattn_status cla_plan_execute(clattn_plan *plan, const void *problem, const cla
 clattn_status cla_plan_call(clattn_ctx *ctx, const cla_op *op, const void *problem,
                             const cla_pin *pin);
 
+/* The same after the cache has grown; should it fail the cache is as it was. */
+clattn_status cla_plan_call_growing(clattn_ctx *ctx, const cla_op *op, const void *problem,
+                                    const cla_pin *pin, const cla_growth *grow);
+
 void cla_plan_cache_free(struct cla_plan_cache **cache);
 
 /* Keeps the buffers of the plan's own problem alive as long as the plan. */
@@ -89,14 +111,23 @@ void cla_plan_hold_buffers(clattn_plan *plan);
 
 /*
  * The public forms that take a plan. plan may be NULL or of another operation. problem NULL: the
- * plan's own tensors.
+ * plan's own tensors, and its own growth of a cache.
  */
 clattn_status cla_plan_enter(clattn_plan *plan, const cla_op *op);
 clattn_status cla_plan_run_on(clattn_plan *plan, const void *problem, const cla_events *events);
+clattn_status cla_plan_must_fit(const clattn_plan *plan, const void *problem);
+clattn_status cla_plan_run_growing(clattn_plan *plan, const void *problem, const cla_growth *grow,
+                                   const cla_events *events);
 
 extern const cla_op cla_op_linear_attention;
 extern const cla_op cla_op_attention, cla_op_merge, cla_op_argmax,
     cla_op_projection, cla_op_rope, cla_op_append;
+
+/* Parts of clattn_layer(): without the growth of their cache, which the layer sees to. */
+clattn_status cla_projection_call(clattn_ctx *ctx, const struct clattn_projection_params *params);
+clattn_status cla_append_call(clattn_ctx *ctx, const struct clattn_kv_append_params *params);
+clattn_status cla_plan_append(clattn_ctx *ctx, const struct clattn_kv_append_params *params,
+                              clattn_plan **out);
 
 /* One per operation: a plan on new tensors, with events. */
 clattn_status cla_attention_run(clattn_plan *plan, const struct clattn_attention_params *params,

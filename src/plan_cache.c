@@ -79,3 +79,15 @@ clattn_status cla_plan_call(clattn_ctx *ctx, const cla_op *op, const void *probl
      * last handle: clattn_ctx_destroy() empties the cache first. */
     return cla_plan_execute(plan, problem, &none);
 }
+
+clattn_status cla_plan_call_growing(clattn_ctx *ctx, const cla_op *op, const void *problem,
+                                    const cla_pin *pin, const cla_growth *grow)
+{
+    if (!grow->kv)
+        return cla_plan_call(ctx, op, problem, pin);
+    CLA_TRY(cla_grow(grow));
+    const clattn_status s = cla_plan_call(ctx, op, problem, pin);
+    if (s != CLATTN_OK)
+        cla_kv_undo(grow->kv);
+    return s;
+}

@@ -87,13 +87,15 @@ enum {
     CLA_PROJ_NEOX = 4,
     CLA_PROJ_GPTJ = 8,
     CLA_PROJ_ROTARY = CLA_PROJ_NEOX | CLA_PROJ_GPTJ,
+    CLA_PROJ_CACHE = 16,
 };
 
 /* How the weights lie: which axis is contiguous in all parts. As in cl/proj.clh. */
 enum { CLA_W_FREE = 0, CLA_W_ALONG_M = 1, CLA_W_ALONG_K = 2 };
 
 /* Axes: w [H][K][M] (i4: pairs along M), scale [H][K] or [H][K][M/32], bias [H][K],
- * y and residual [B][N][H][K]. An absent part has K = 0. */
+ * y and residual [B][N][H][K]; y of a part with CLA_PROJ_CACHE [pages][page rows][H][K]. An absent
+ * part has K = 0. */
 typedef struct cla_proj_part {
     int32_t H, K, out;      /* out = H * K columns */
     int32_t flags;          /* CLA_PROJ_ bits */
@@ -106,10 +108,12 @@ typedef struct cla_proj {
     int32_t parts;
     int32_t in_type, out_type;  /* clattn_dtype of x and y */
     int32_t w_type, scale_type, bias_type, residual_type; /* CLATTN_F32 without one */
-    int32_t has_bias, has_residual, has_rotary, has_starts; /* in some part */
+    int32_t has_bias, has_residual, has_rotary, has_starts, has_cache; /* in some part */
     int32_t w_along;        /* CLA_W_ */
     int64_t start;
+    int32_t page_shift, last_page; /* of a cache, as in cla_attn */
     cla_view x, starts;     /* x: stride[0] = batch, [1] = row */
+    cla_view cached, table; /* i32 [B]: rows each sequence of the cache has; as in cla_attn */
     cla_proj_part part[CLATTN_MAX_PARTS];
     cla_view work;
 

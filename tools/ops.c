@@ -10,6 +10,7 @@ extern const struct op tool_attention, tool_attention_varlen;
 extern const struct op tool_argmax, tool_argmax_attention;
 extern const struct op tool_linear_attention, tool_linear_case;
 extern const struct op tool_project, tool_projection, tool_rope;
+extern const struct op tool_decode_layer, tool_mha_layer;
 
 const struct op *const ops[] = {
     &tool_attention,
@@ -21,6 +22,8 @@ const struct op *const ops[] = {
     &tool_project,
     &tool_projection,
     &tool_rope,
+    &tool_decode_layer,
+    &tool_mha_layer,
     NULL,
 };
 

@@ -496,6 +496,13 @@ typedef enum clattn_rotary {
     CLATTN_ROTARY_GPTJ = 2  /**< 2i and 2i + 1 */
 } clattn_rotary;
 
+/** What of a cache a part of a projection writes. */
+typedef enum clattn_kv_part {
+    CLATTN_KV_NONE = 0,
+    CLATTN_KV_KEYS = 1,
+    CLATTN_KV_VALUES = 2
+} clattn_kv_part;
+
 /**
  * One weight matrix of a projection. Its out = H * K columns of y are seen as H heads of K.
  *
@@ -518,6 +525,7 @@ typedef struct clattn_projection_part {
     clattn_tensor y;        /**< [B][N][H][K] or [B][N][out], written; dtype of x, or f32 */
     clattn_rotary rotary;   /**< turns each head of this part */
     float rotary_base;      /**< 0: 10000; at least 1 */
+    clattn_kv_part into;    /**< in place of y: rows are appended to params->kv */
 } clattn_projection_part;
 
 #define CLATTN_MAX_PARTS 3
@@ -533,6 +541,8 @@ struct clattn_projection_params {
     clattn_tensor starts; /**< optional, i32 [B]: in place of start, one for each sequence */
     clattn_tensor workspace; /**< as in clattn_attention_params */
     const char *kernel;      /**< as in clattn_attention_params */
+    clattn_kv *kv;           /**< a cache that one part appends keys to and one values, N rows to */
+    int64_t kv_sequence;     /**< each of B sequences from this one on */
 };
 #define clattn_projection_params(...)                           \
     (&(struct clattn_projection_params){                        \
@@ -548,6 +558,10 @@ struct clattn_projection_params {
  * i the number of the pair and p = start + n the position: (u cos t - v sin t, u sin t + v cos t).
  * (RoFormer: Su et al. 2021.) Positions are exact at any distance; negative ones turn backwards.
  *
+ * Cache      With kv two of the parts say `into`, and their rows go where clattn_kv_append() would
+ *            put them; the dtype of the cache is that of the other y (else of x) and not i8 or i4.
+ *            Positions, those of q included, are the numbers of the rows; start and starts stay 0.
+ *            A call that fails leaves the cache as it was.
  * Edges      B or N = 0: success, nothing is launched. M, H and K are at least 1.
  * Layout     Strides of w are free. The last axis of x, y, residual, bias and scale is contiguous,
  *            their other strides are free: y can be a [B][H][N][K] tensor (swap axes 1 and 2) or

@@ -405,7 +405,7 @@ FN void put_typed(const int type, const cla_proj *p, const cla_proj_part *part, 
                   int b, int n, const float *z)
 {
     const cla_column first = s->column[0];
-    char *y = element(&part->y, type, at_row(&part->y, b, n, first));
+    char *y = element(&part->y, type, at_output(p, part, b, n, first));
     const char *residual =
         part->flags & CLA_PROJ_RESIDUAL
             ? element(&part->residual, p->residual_type, at_row(&part->residual, b, n, first))
@@ -444,7 +444,7 @@ static void put_apart(const cla_proj *p, const cla_proj_part *part, const strip 
                 load_one(p->residual_type, element(&part->residual, p->residual_type,
                                                    at_row(&part->residual, b, n, s->column[j])));
         store_first(p->out_type,
-                    element(&part->y, p->out_type, at_row(&part->y, b, n, s->column[j])),
+                    element(&part->y, p->out_type, at_output(p, part, b, n, s->column[j])),
                     splat(z[j]), 1);
     }
 }

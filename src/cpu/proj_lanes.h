@@ -18,10 +18,21 @@ FN char *element(const cla_view *view, int type, int64_t at)
     return (char *)view->host + (view->offset + at) * (int64_t)element_bytes(type);
 }
 
-/* Of y and residual. */
+/* Of residual, and of a y that is no cache. */
 FN int64_t at_row(const cla_view *view, int b, int n, cla_column c)
 {
     return b * view->stride[0] + n * view->stride[1] + c.h * view->stride[2] + c.k;
+}
+
+/* Of y, which may be a cache. No contents of the page table can lead outside it. */
+FN int64_t at_output(const cla_proj *p, const cla_proj_part *part, int b, int n, cla_column c)
+{
+    if (!(part->flags & CLA_PROJ_CACHE))
+        return at_row(&part->y, b, n, c);
+    const int row = CLA_AT(const int32_t, p->cached)[b] + n;
+    int page = CLA_AT(const int32_t, p->table)[b * p->table.stride[0] + (row >> p->page_shift)];
+    page = page < 0 ? 0 : page < p->last_page ? page : p->last_page;
+    return at_row(&part->y, page, row & ((1 << p->page_shift) - 1), c);
 }
 
 FN const char *x_row(const cla_proj *p, int row)

@@ -17,10 +17,11 @@
         I32(part[i].K), I32(part[i].out), I32(part[i].flags)
 
 const cla_arg cla_proj_args[] = {
-    VIEW(x), VIEW(starts), VIEW(work),
+    VIEW(x), VIEW(starts), VIEW(cached), VIEW(table), VIEW(work),
     PART(0), PART(1), PART(2),
     I64(x.offset), I64(x.stride[0]), I64(x.stride[1]), I64(starts.offset), I64(start),
-    I64(work_w), I64(work_x), I32(N), I32(M), I32(rows),
+    I64(cached.offset), I64(table.offset), I64(table.stride[0]), I64(work_w), I64(work_x),
+    I32(page_shift), I32(last_page), I32(N), I32(M), I32(rows),
     { CLA_ARG_END, 0 },
 };
 

@@ -20,7 +20,8 @@ extern const cla_arg cla_proj_args[]; /* PROJ_ARGS */
     { "HAS_BIAS", offsetof(cla_proj, has_bias) },               \
     { "HAS_RESIDUAL", offsetof(cla_proj, has_residual) },       \
     { "HAS_ROTARY", offsetof(cla_proj, has_rotary) },           \
-    { "HAS_STARTS", offsetof(cla_proj, has_starts) }
+    { "HAS_STARTS", offsetof(cla_proj, has_starts) },           \
+    { "HAS_CACHE", offsetof(cla_proj, has_cache) }
 
 /* Tiles of so many columns over all parts; a tile does not span two. */
 size_t cla_proj_tiles(const cla_proj *p, size_t width);

@@ -91,3 +91,9 @@ clattn_status cla_cl_launch_run(clattn_ctx *ctx, const cla_launch *launches, int
     (void)launches, (void)count, (void)problem, (void)any_mem, (void)events;
     return none(ctx);
 }
+
+clattn_status cla_cl_settle(clattn_ctx *ctx)
+{
+    (void)ctx;
+    return CLATTN_OK;
+}

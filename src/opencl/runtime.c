@@ -101,16 +101,16 @@ void cla_cl_buffer_destroy(void *mem)
         clReleaseMemObject(mem);
 }
 
-/* On an out-of-order queue a copy would not wait for the work before it. */
-static clattn_status drain(clattn_ctx *ctx)
+/* On an out-of-order queue a copy, say, would not wait for the work before it. */
+clattn_status cla_cl_settle(clattn_ctx *ctx)
 {
-    return ctx->cl->out_of_order ? cla_cl_finish(ctx) : CLATTN_OK;
+    return ctx->cl && ctx->cl->out_of_order ? cla_cl_finish(ctx) : CLATTN_OK;
 }
 
 clattn_status cla_cl_buffer_write(clattn_ctx *ctx, void *mem, size_t offset, const void *src,
                                   size_t bytes)
 {
-    CLA_TRY(drain(ctx));
+    CLA_TRY(cla_cl_settle(ctx));
     CLA_CL(ctx, "clEnqueueWriteBuffer",
            clEnqueueWriteBuffer(ctx->cl->queue, mem, CL_TRUE, offset, bytes, src, 0, NULL, NULL));
     return CLATTN_OK;
@@ -118,7 +118,7 @@ clattn_status cla_cl_buffer_write(clattn_ctx *ctx, void *mem, size_t offset, con
 
 clattn_status cla_cl_buffer_read(clattn_ctx *ctx, void *mem, size_t offset, void *dst, size_t bytes)
 {
-    CLA_TRY(drain(ctx));
+    CLA_TRY(cla_cl_settle(ctx));
     CLA_CL(ctx, "clEnqueueReadBuffer",
            clEnqueueReadBuffer(ctx->cl->queue, mem, CL_TRUE, offset, bytes, dst, 0, NULL, NULL));
     return CLATTN_OK;
@@ -158,8 +158,8 @@ clattn_status cla_cl_buffer_write_later(clattn_ctx *ctx, void *mem, size_t offse
 clattn_status cla_cl_buffer_copy(clattn_ctx *ctx, void *src, size_t from, void *dst, size_t to,
                                  size_t bytes)
 {
-    CLA_TRY(drain(ctx));
+    CLA_TRY(cla_cl_settle(ctx));
     CLA_CL(ctx, "clEnqueueCopyBuffer",
            clEnqueueCopyBuffer(ctx->cl->queue, src, dst, from, to, bytes, 0, NULL, NULL));
-    return drain(ctx);
+    return cla_cl_settle(ctx);
 }

@@ -65,6 +65,9 @@ clattn_status cla_cl_launch_make(clattn_ctx *ctx, const cla_kernel *kernel, cons
                                  const int *t, cla_launch *out);
 void cla_cl_launch_free(cla_launch *launch);
 
+/* Before work that must not overtake the work queued so far: on an out-of-order queue, waits. */
+clattn_status cla_cl_settle(clattn_ctx *ctx);
+
 /*
  * Sets the arguments of all launches from the problem, then enqueues them in order. Nothing is
  * enqueued when an argument is refused. any_mem stands in for absent tensors.
