@@ -70,6 +70,12 @@ void array_raise(struct array *a, int rank)
     a->rank = rank;
 }
 
+void array_lower(struct array *a, int axes)
+{
+    a->rank -= axes;
+    memmove(a->shape, a->shape + axes, sizeof a->shape[0] * (size_t)a->rank);
+}
+
 bool array_same_shape(const struct array *a, const struct array *b)
 {
     return a->rank == b->rank
@@ -89,6 +95,16 @@ void array_random(struct array *a, float amplitude, uint64_t seed)
         else
             ((float *)a->data)[i] = amplitude * ((float)(state >> 40) * 0x1p-23f - 1.0f);
     }
+}
+
+int array_new_random(struct array *out, clattn_dtype dtype, int rank, const int64_t *shape,
+                     float amplitude, uint64_t seed)
+{
+    const int code = array_new(out, dtype, rank, shape);
+
+    if (code == EXIT_OK)
+        array_random(out, amplitude, seed);
+    return code;
 }
 
 /* ------------------------------------------------------------------------------------------ */

@@ -25,11 +25,17 @@ int array_load(struct array *out, const char *path, clattn_dtype want);
 /* Uniform in [-amplitude, amplitude); u8: 0 or 1. The same for the same seed. */
 void array_random(struct array *a, float amplitude, uint64_t seed);
 
+int array_new_random(struct array *out, clattn_dtype dtype, int rank, const int64_t *shape,
+                     float amplitude, uint64_t seed);
+
 /* Takes zeroed and freed arrays; zeroes. */
 void array_free(struct array *a);
 
 /* Adds leading axes of length 1 up to this rank. */
 void array_raise(struct array *a, int rank);
+
+/* Takes off as many leading axes, of length 1. */
+void array_lower(struct array *a, int axes);
 
 bool array_same_shape(const struct array *a, const struct array *b);
 

@@ -4,20 +4,23 @@
 #define ATTN_FILES_H
 
 #include "attn_job.h"
-#include "output.h"
+#include "files.h"
 
-/* Zeroed, then filled from the command line: paths and job.options, job.argmax. */
+/* Places in file_job.in and .out. */
+enum { IN_Q, IN_K, IN_V, IN_MASK, IN_BIAS, IN_ALIBI, IN_SINKS };
+enum { OUT_O, OUT_LSE, OUT_PROBS, OUT_INDEX };
+
 struct attn_files {
-    struct common common;
-    const char *q, *k, *v, *mask, *bias, *alibi, *sinks; /* inputs; NULL: not given */
-    const char *o, *lse, *probs, *index;                 /* outputs, likewise */
+    struct file_job files;
     struct attn_job job;
     struct attn_results results;
-    struct outputs files;
-    int rank; /* of q, k and v as given */
 };
 
-/* Loads, runs, writes all outputs or none, reports. Returns an exit code. */
-int attn_files_run(struct attn_files *a);
+/* Ready for the options to be parsed into it. */
+void attn_files_begin(struct attn_files *a, const char *op);
+
+/* Parses and runs; frees. Returns an exit code. */
+int attn_files_main(struct attn_files *a, const struct usage *usage,
+                    const struct option_spec *specs, int argc, char **argv);
 
 #endif

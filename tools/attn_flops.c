@@ -2,7 +2,7 @@
 /* What attention costs, counted without a device. */
 #include "attn_job.h"
 
-double attn_visible(const struct attn_sizes *n, const struct attn_options *o)
+double attn_visible(const struct qkv_sizes *n, const struct attn_options *o)
 {
     double pairs = 0;
 
@@ -25,27 +25,20 @@ double attn_visible(const struct attn_sizes *n, const struct attn_options *o)
     return pairs;
 }
 
-double attn_flops(const struct attn_sizes *n, const struct attn_options *o)
+double attn_flops(const struct qkv_sizes *n, const struct attn_options *o)
 {
     return 2.0 * (double)(n->D + n->Dv) * (double)n->B * (double)n->Hq * attn_visible(n, o);
 }
 
-double argmax_flops(const struct attn_sizes *n, const struct attn_options *o)
+double argmax_flops(const struct qkv_sizes *n, const struct attn_options *o)
 {
     return 2.0 * (double)n->D * (double)n->B * (double)n->Hq * attn_visible(n, o);
 }
 
-double argmax_bytes(const struct attn_sizes *n, clattn_dtype dtype)
+double argmax_bytes(const struct qkv_sizes *n, clattn_dtype dtype)
 {
     const double rows = (double)n->Hq * (double)n->Nq, keys = (double)n->Hk * (double)n->Nk;
 
     return (double)clattn_dtype_size(dtype) * (double)n->B
            * ((double)n->D * (rows + keys) + 2 * (double)n->Dv * rows);
-}
-
-double attn_bytes(const struct attn_sizes *n, clattn_dtype dtype)
-{
-    const double rows = (double)n->Hq * (double)n->Nq, keys = (double)n->Hk * (double)n->Nk;
-
-    return (double)clattn_dtype_size(dtype) * (double)n->B * (double)(n->D + n->Dv) * (rows + keys);
 }

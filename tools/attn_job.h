@@ -6,8 +6,8 @@
 #ifndef ATTN_JOB_H
 #define ATTN_JOB_H
 
-#include "array.h"
-#include "session.h"
+#include "qkv.h"
+#include "work.h"
 
 struct attn_options {
     float scale, softcap; /* 0: default, off */
@@ -17,15 +17,11 @@ struct attn_options {
 };
 
 struct attn_job {
-    bool ragged;                      /* q, k, v are [T][H][D] */
-    bool argmax;                      /* argmax attention: no bias, alibi, sinks, scale, softcap */
-    int64_t B, Hq, Hk, Nq, Nk, D, Dv; /* ragged: Nq and Nk are the packed rows */
-    struct array q, k, v, mask, bias, alibi, sinks, cu_q, cu_k;
+    bool argmax; /* argmax attention: no bias, alibi, sinks, scale, softcap */
+    struct qkv in;
+    struct array mask, bias, alibi, sinks;
     struct attn_options options;
 };
-
-/* Sizes from the ranks and shapes of q, k and v; the library checks that they fit together. */
-int attn_job_sizes(struct attn_job *job);
 
 void attn_job_free(struct attn_job *job);
 
@@ -47,25 +43,12 @@ int attn_results_new(const struct attn_job *job, const struct attn_wanted *wante
                      struct attn_results *out);
 void attn_results_free(struct attn_results *results);
 
-/* A job on a device: buffers and a plan. */
-struct attn_device {
-    struct session *session;
-    clattn_buffer *q, *k, *v, *o, *lse, *probs, *mask, *bias, *alibi, *sinks, *index;
-    clattn_dtype dtype;
-    clattn_plan *plan;
-    clattn_plan_info info;
-    double output_bytes;
-};
-
 /*
- * Uploads the tensors as dtype (mask, alibi, sinks as they are), fills the outputs with NaN, and
- * plans. Which results are wanted shows in results. attn_device_close() also after a failure.
+ * Uploads the tensors as dtype (mask, alibi, sinks as they are) and plans. Which results are wanted
+ * shows in results. work_end() also after a failure.
  */
-int attn_device_open(struct attn_device *d, struct session *s, const struct attn_job *job,
-                     clattn_dtype dtype, const char *kernel, const struct attn_results *results);
-int attn_device_run(struct attn_device *d);
-int attn_device_read(struct attn_device *d, struct attn_results *results);
-void attn_device_close(struct attn_device *d);
+int attn_job_open(struct work *w, struct session *s, const struct attn_job *job, clattn_dtype dtype,
+                  const char *kernel, struct attn_results *results);
 
 /*
  * Plain loops, sums in f32 or in double, over the inputs as they are. Only for jobs that the
@@ -85,21 +68,14 @@ void attn_options_text(const struct attn_options *o, char *text, size_t size);
 
 /* ---- costs, see attn_flops.c ---- */
 
-struct attn_sizes {
-    int64_t B, Hq, Hk, Nq, Nk, D, Dv;
-};
-
 /* Pairs (row, key) that causality and window leave visible, of one head. */
-double attn_visible(const struct attn_sizes *n, const struct attn_options *o);
+double attn_visible(const struct qkv_sizes *n, const struct attn_options *o);
 
 /* Useful flops, as the library counts them: 2 (D + Dv) for each visible pair of each head. */
-double attn_flops(const struct attn_sizes *n, const struct attn_options *o);
-
-/* Bytes of q, k, v and o, each moved once. */
-double attn_bytes(const struct attn_sizes *n, clattn_dtype dtype);
+double attn_flops(const struct qkv_sizes *n, const struct attn_options *o);
 
 /* Argmax attention: 2 D for each pair; q, k, and o, which is read from v and written. */
-double argmax_flops(const struct attn_sizes *n, const struct attn_options *o);
-double argmax_bytes(const struct attn_sizes *n, clattn_dtype dtype);
+double argmax_flops(const struct qkv_sizes *n, const struct attn_options *o);
+double argmax_bytes(const struct qkv_sizes *n, clattn_dtype dtype);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options of softmax attention that need no file. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "attn_job.h"
@@ -74,32 +73,17 @@ void attn_options_specs(struct attn_options *o, struct option_spec *specs)
     memcpy(specs, all, sizeof all);
 }
 
-static void append(char *text, size_t size, const char *word)
-{
-    const size_t n = strlen(text);
-
-    snprintf(text + n, size - n, "%s%s", n ? " " : "", word);
-}
-
 void attn_options_text(const struct attn_options *o, char *text, size_t size)
 {
-    char word[64];
-
     *text = 0;
     if (o->causal == CLATTN_CAUSAL_BOTTOM_RIGHT)
-        append(text, size, "causal");
+        add_word(text, size, "causal");
     if (o->causal == CLATTN_CAUSAL_TOP_LEFT)
-        append(text, size, "causal=top-left");
-    if (o->window) {
-        snprintf(word, sizeof word, "window=%" PRId64 ",%" PRId64, o->left, o->right);
-        append(text, size, word);
-    }
-    if (o->scale != 0) {
-        snprintf(word, sizeof word, "scale=%g", (double)o->scale);
-        append(text, size, word);
-    }
-    if (o->softcap != 0) {
-        snprintf(word, sizeof word, "softcap=%g", (double)o->softcap);
-        append(text, size, word);
-    }
+        add_word(text, size, "causal=top-left");
+    if (o->window)
+        add_word(text, size, "window=%" PRId64 ",%" PRId64, o->left, o->right);
+    if (o->scale != 0)
+        add_word(text, size, "scale=%g", (double)o->scale);
+    if (o->softcap != 0)
+        add_word(text, size, "softcap=%g", (double)o->softcap);
 }

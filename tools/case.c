@@ -88,7 +88,7 @@ static int load_inputs(struct golden *c, const char *folder)
         const char *name = json_string_value(json_array_get(names, i));
         const int at = find_tensor(known, name);
         if (at < 0)
-            return fail(EXIT_INPUT, "op %s has no input '%s'", c->op->name, name ? name : "?");
+            return fail(EXIT_INPUT, "op %s has no input '%s'", c->op->case_name, name ? name : "?");
         if (c->input[at].dtype != CLATTN_NONE)
             return fail(EXIT_INPUT, "input '%s' is named twice", name);
         const int code = load_tensor(c, folder, &known[at], &c->input[at]);
@@ -97,7 +97,7 @@ static int load_inputs(struct golden *c, const char *folder)
     }
     for (int i = 0; known[i].name; i++) {
         if (known[i].required && c->input[i].dtype == CLATTN_NONE)
-            return fail(EXIT_INPUT, "op %s needs the input '%s'", c->op->name, known[i].name);
+            return fail(EXIT_INPUT, "op %s needs the input '%s'", c->op->case_name, known[i].name);
     }
     return EXIT_OK;
 }
@@ -113,7 +113,8 @@ static int load_outputs(struct golden *c, const char *folder, bool with_values)
         const char *name = json_string_value(json_array_get(names, i));
         const int at = find_tensor(known, name);
         if (at < 0)
-            return fail(EXIT_INPUT, "op %s has no output '%s'", c->op->name, name ? name : "?");
+            return fail(EXIT_INPUT, "op %s has no output '%s'", c->op->case_name,
+                        name ? name : "?");
         if (c->wanted[at])
             return fail(EXIT_INPUT, "output '%s' is named twice", name);
         c->wanted[at] = true;
@@ -150,7 +151,7 @@ int case_load(struct golden *c, const char *folder, bool with_outputs, bool skip
         snprintf(c->op_name, sizeof c->op_name, "%s",
                  json_string_value(json_object_get(c->json, "op")));
         c->params = json_object_get(c->json, "params");
-        c->op = op_find(c->op_name);
+        c->op = op_find_case(c->op_name);
     }
     if (code == EXIT_OK && !c->op && !skip_unknown)
         code = fail(EXIT_INPUT, "op %s is not implemented", c->op_name);

@@ -41,10 +41,8 @@ static const struct case_tensor ragged_outputs[] = {
 
 /* Argmax attention has q, k, v and the mask, at the same places. */
 static const struct case_tensor argmax_inputs[] = {
-    [Q] = { "q", CLATTN_NONE, true },
-    [K] = { "k", CLATTN_NONE, true },
-    [V] = { "v", CLATTN_NONE, true },
-    [MASK] = { "mask", CLATTN_U8, false },
+    [Q] = { "q", CLATTN_NONE, true }, [K] = { "k", CLATTN_NONE, true },
+    [V] = { "v", CLATTN_NONE, true }, [MASK] = { "mask", CLATTN_U8, false },
     { NULL, CLATTN_NONE, false },
 };
 
@@ -130,20 +128,22 @@ static int make_job(const struct golden *c, struct attn_job *job)
     const struct array *in = c->input;
 
     *job = (struct attn_job){
-        .ragged = c->op->inputs == ragged_inputs,
         .argmax = is_argmax(c),
-        .q = in[Q],
-        .k = in[K],
-        .v = in[V],
+        .in = {
+            .ragged = c->op->inputs == ragged_inputs,
+            .q = in[Q],
+            .k = in[K],
+            .v = in[V],
+            .cu_q = in[CU_Q],
+            .cu_k = in[CU_K],
+        },
         .mask = in[MASK],
         .bias = in[BIAS],
         .alibi = in[ALIBI],
         .sinks = in[SINKS],
-        .cu_q = in[CU_Q],
-        .cu_k = in[CU_K],
     };
     const int code = read_params(c->params, !is_argmax(c), &job->options);
-    return code == EXIT_OK ? attn_job_sizes(job) : code;
+    return code == EXIT_OK ? qkv_measure(&job->in) : code;
 }
 
 static int new_results(const struct golden *c, const struct attn_job *job, struct attn_results *r)
@@ -158,14 +158,8 @@ static void keep(const struct golden *c, struct attn_results *r, struct array *r
 {
     struct array *softmax[] = { [O] = &r->o, [LSE] = &r->lse, [PROBS] = &r->probs };
     struct array *argmax[] = { [O] = &r->o, [INDEX] = &r->index };
-    struct array **all = is_argmax(c) ? argmax : softmax;
 
-    for (int i = 0; c->op->outputs[i].name; i++) {
-        if (c->wanted[i]) {
-            result[i] = *all[i];
-            *all[i] = (struct array){ 0 };
-        }
-    }
+    op_keep(c, is_argmax(c) ? argmax : softmax, result);
 }
 
 static int run(struct session *s, const struct golden *c, const char *kernel, struct array *result,
@@ -173,23 +167,18 @@ static int run(struct session *s, const struct golden *c, const char *kernel, st
 {
     struct attn_job job;
     struct attn_results r = { 0 };
-    struct attn_device d = { 0 };
+    struct work w = { 0 };
     int code = make_job(c, &job);
 
     if (code == EXIT_OK)
         code = new_results(c, &job, &r);
     if (code == EXIT_OK)
-        code = attn_device_open(&d, s, &job, c->dtype, kernel, &r);
+        code = attn_job_open(&w, s, &job, c->dtype, kernel, &r);
     if (code == EXIT_OK)
-        code = attn_device_run(&d);
+        code = op_run_work(&w, note);
     if (code == EXIT_OK)
-        code = attn_device_read(&d, &r);
-    if (code == EXIT_OK) {
-        snprintf(note->kernel, sizeof note->kernel, "%s", d.info.kernel);
-        snprintf(note->config, sizeof note->config, "%s", d.info.config);
         keep(c, &r, result);
-    }
-    attn_device_close(&d);
+    work_end(&w);
     attn_results_free(&r);
     return code;
 }
@@ -212,6 +201,7 @@ static int reference(const struct golden *c, bool in_double, struct array *resul
 
 const struct op tool_attention = {
     .name = "attention",
+    .case_name = "attention",
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
@@ -220,24 +210,16 @@ const struct op tool_attention = {
 };
 
 const struct op tool_attention_varlen = {
-    .name = "attention_varlen",
+    .case_name = "attention_varlen",
     .inputs = ragged_inputs,
     .outputs = ragged_outputs,
     .run = run,
     .reference = reference,
 };
 
-const struct op tool_argmax_attention = {
-    .name = "argmax_attention",
-    .inputs = argmax_inputs,
-    .outputs = argmax_outputs,
-    .run = run,
-    .reference = reference,
-};
-
-/* The name of the subcommand, and in bench and cost. */
 const struct op tool_argmax = {
     .name = "argmax",
+    .case_name = "argmax_attention",
     .inputs = argmax_inputs,
     .outputs = argmax_outputs,
     .run = run,

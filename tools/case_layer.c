@@ -272,7 +272,7 @@ static int reference_decode(const struct golden *c, bool in_double, struct array
 }
 
 const struct op tool_decode_layer = {
-    .name = "decode_layer",
+    .case_name = "decode_layer",
     .inputs = decode_inputs,
     .outputs = decode_outputs,
     .run = run_decode,
@@ -412,7 +412,7 @@ static int reference_mha(const struct golden *c, bool in_double, struct array *r
 }
 
 const struct op tool_mha_layer = {
-    .name = "mha_layer",
+    .case_name = "mha_layer",
     .inputs = mha_inputs,
     .outputs = mha_outputs,
     .run = run_mha,

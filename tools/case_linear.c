@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Linear attention for run and verify. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
@@ -85,30 +84,29 @@ static int make_job(const struct golden *c, struct linear_job *job)
     const struct array *in = c->input;
 
     *job = (struct linear_job){
-        .ragged = in[CU_Q].dtype != CLATTN_NONE,
-        .q = in[Q],
-        .k = in[K],
-        .v = in[V],
+        .in = {
+            .ragged = in[CU_Q].dtype != CLATTN_NONE,
+            .q = in[Q],
+            .k = in[K],
+            .v = in[V],
+            .cu_q = in[CU_Q],
+            .cu_k = in[CU_K],
+        },
         .in_kv = in[IN_KV],
         .in_z = in[IN_Z],
-        .cu_q = in[CU_Q],
-        .cu_k = in[CU_K],
         .options = linear_defaults,
     };
-    const int code = read_params(c->params, &job->options);
-    return code == EXIT_OK ? linear_job_sizes(job) : code;
+    int code = read_params(c->params, &job->options);
+    if (code == EXIT_OK)
+        code = qkv_measure(&job->in);
+    return code == EXIT_OK ? linear_check(&job->in.n, &job->options) : code;
 }
 
 static void keep(const struct golden *c, struct linear_results *r, struct array *result)
 {
     struct array *all[] = { [O] = &r->o, [STATE_KV] = &r->kv, [STATE_Z] = &r->z };
 
-    for (int i = 0; c->op->outputs[i].name; i++) {
-        if (c->wanted[i]) {
-            result[i] = *all[i];
-            *all[i] = (struct array){ 0 };
-        }
-    }
+    op_keep(c, all, result);
 }
 
 static int new_results(const struct golden *c, const struct linear_job *job,
@@ -122,23 +120,18 @@ static int run(struct session *s, const struct golden *c, const char *kernel, st
 {
     struct linear_job job;
     struct linear_results r = { 0 };
-    struct linear_device d = { 0 };
+    struct work w = { 0 };
     int code = make_job(c, &job);
 
     if (code == EXIT_OK)
         code = new_results(c, &job, &r);
     if (code == EXIT_OK)
-        code = linear_device_open(&d, s, &job, c->dtype, kernel, &r);
+        code = linear_job_open(&w, s, &job, c->dtype, kernel, &r);
     if (code == EXIT_OK)
-        code = linear_device_run(&d);
+        code = op_run_work(&w, note);
     if (code == EXIT_OK)
-        code = linear_device_read(&d, &r);
-    if (code == EXIT_OK) {
-        snprintf(note->kernel, sizeof note->kernel, "%s", d.info.kernel);
-        snprintf(note->config, sizeof note->config, "%s", d.info.config);
         keep(c, &r, result);
-    }
-    linear_device_close(&d);
+    work_end(&w);
     linear_results_free(&r);
     return code;
 }
@@ -159,17 +152,9 @@ static int reference(const struct golden *c, bool in_double, struct array *resul
     return code;
 }
 
-const struct op tool_linear_case = {
-    .name = "linear_attention",
-    .inputs = inputs,
-    .outputs = outputs,
-    .run = run,
-    .reference = reference,
-};
-
-/* The name of the subcommand, bench and cost. */
 const struct op tool_linear_attention = {
     .name = "linear-attention",
+    .case_name = "linear_attention",
     .inputs = inputs,
     .outputs = outputs,
     .run = run,

@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Projection and rotary embedding for run and verify. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
-#include "device_array.h"
 #include "ops.h"
 #include "proj_bench.h"
 #include "proj_job.h"
 
-static void note_plan(struct run_note *note, const clattn_plan_info *info)
-{
-    snprintf(note->kernel, sizeof note->kernel, "%s", info->kernel);
-    snprintf(note->config, sizeof note->config, "%s", info->config);
-}
+WORK_CALLS(rope);
 
 /* ------------------------------------------------------------------------------------------ */
 /* Projection                                                                                 */
@@ -39,8 +33,7 @@ static int make_job(const struct golden *c, struct proj_job *job, struct array *
     const char *key;
     json_t *value;
 
-    json_object_foreach(c->params, key, value)
-    {
+    json_object_foreach (c->params, key, value) {
         if (!json_is_null(value))
             return fail(EXIT_INPUT, "parameter '%.60s' is unknown", key);
     }
@@ -52,18 +45,14 @@ static int run(struct session *s, const struct golden *c, const char *kernel, st
                struct run_note *note)
 {
     struct proj_job job;
-    struct proj_device d = { 0 };
+    struct work w = { 0 };
     int code = make_job(c, &job, &result[0]);
 
     if (code == EXIT_OK)
-        code = proj_device_open(&d, s, &job, c->dtype, kernel, &result[0]);
+        code = proj_job_open(&w, s, &job, c->dtype, kernel, &result[0]);
     if (code == EXIT_OK)
-        code = proj_device_run(&d);
-    if (code == EXIT_OK)
-        code = proj_device_read(&d, &result[0]);
-    if (code == EXIT_OK)
-        note_plan(note, &d.info);
-    proj_device_close(&d);
+        code = op_run_work(&w, note);
+    work_end(&w);
     return code;
 }
 
@@ -76,16 +65,8 @@ static int reference(const struct golden *c, bool in_double, struct array *resul
 }
 
 const struct op tool_projection = {
-    .name = "projection",
-    .inputs = inputs,
-    .outputs = outputs,
-    .run = run,
-    .reference = reference,
-};
-
-/* The name of the subcommand, bench and cost. */
-const struct op tool_project = {
     .name = "project",
+    .case_name = "projection",
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
@@ -132,8 +113,7 @@ static int read_rope(const struct golden *c, struct rope *r)
     json_t *value;
 
     *r = (struct rope){ .rotary = CLATTN_ROTARY_NEOX };
-    json_object_foreach(c->params, key, value)
-    {
+    json_object_foreach (c->params, key, value) {
         const int code = json_is_null(value) ? EXIT_OK : read_param(r, key, value);
         if (code != EXIT_OK)
             return code;
@@ -148,34 +128,23 @@ static int run_rope(struct session *s, const struct golden *c, const char *kerne
 {
     const struct array *x = &c->input[0];
     struct rope r;
-    clattn_buffer *in = NULL, *out = NULL;
-    clattn_plan *plan = NULL;
-    clattn_plan_info info;
+    struct work w;
     int code = read_rope(c, &r);
-    struct clattn_rope_params *p =
-        clattn_rope_params(.rotary = r.rotary, .base = r.base, .start = r.start, .kernel = kernel);
 
     if (code == EXIT_OK)
         code = array_new(&result[0], CLATTN_F32, x->rank, x->shape);
-    if (code == EXIT_OK)
-        code = device_upload(s, "x", x, c->dtype, &in, &p->x);
-    if (code == EXIT_OK)
-        code = device_output(s, &result[0], c->dtype, &out, &p->y);
-    if (code == EXIT_OK) {
-        clattn_status status = clattn_plan_rope(s->ctx, p, &plan);
-        if (status == CLATTN_OK)
-            status = clattn_plan_run(plan);
-        if (status == CLATTN_OK)
-            status = clattn_plan_describe(plan, &info);
-        code = status == CLATTN_OK ? EXIT_OK : session_fail(s, status);
+    if (code != EXIT_OK)
+        return code;
+    struct clattn_rope_params *p = work_begin(
+        &w, s, c->dtype, &rope_calls,
+        clattn_rope_params(.rotary = r.rotary, .base = r.base, .start = r.start, .kernel = kernel));
+    if (p) {
+        work_input(&w, "x", x, c->dtype, &p->x);
+        work_output(&w, &result[0], c->dtype, &p->y);
+        work_plan(&w);
     }
-    if (code == EXIT_OK)
-        code = device_download(s, out, c->dtype, &result[0]);
-    if (code == EXIT_OK)
-        note_plan(note, &info);
-    clattn_plan_destroy(&plan);
-    clattn_buffer_destroy(&in);
-    clattn_buffer_destroy(&out);
+    code = op_run_work(&w, note);
+    work_end(&w);
     return code;
 }
 
@@ -218,7 +187,7 @@ static int reference_rope(const struct golden *c, bool in_double, struct array *
 }
 
 const struct op tool_rope = {
-    .name = "rope",
+    .case_name = "rope",
     .inputs = rope_inputs,
     .outputs = outputs,
     .run = run_rope,

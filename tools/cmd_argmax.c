@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clattn argmax: argmax attention from .npy files to .npy files. */
-#include <string.h>
-
 #include "attn_files.h"
 #include "cli.h"
 
@@ -20,34 +18,24 @@ static const struct usage usage = {
 
 static int run(int argc, char **argv)
 {
-    struct attn_files a = { .common.dtype = CLATTN_F32, .job.argmax = true };
+    struct attn_files a;
+    struct file_input *in = a.files.in;
+    struct file_output *out = a.files.out;
     const struct option_spec own[] = {
-        { "output", 'o', "O.npy", "where the values go, float32", parse_text, &a.o },
+        { "output", 'o', "O.npy", "where the values go, float32", parse_text, &out[OUT_O].path },
         { "index", 'i', "I.npy", "write the indices of the keys [B][Hq][Nq], int32", parse_text,
-          &a.index },
-        { "mask", 0, "M.npy", "bool or uint8, 1 = attend", parse_text, &a.mask },
-        OPTION_DTYPE(a.common),
-        OPTION_DEVICE(a.common),
-        OPTION_KERNEL(a.common),
-        OPTION_JSON(a.common),
-        OPTION_VERBOSE(a.common),
+          &out[OUT_INDEX].path },
+        { "mask", 0, "M.npy", "bool or uint8, 1 = attend", parse_text, &in[IN_MASK].path },
+        OPTIONS_OF_RUN(a.files.common),
         { 0 },
     };
     struct option_spec specs[MAX_OPTIONS + 1];
-    int first, code;
 
+    attn_files_begin(&a, "argmax");
+    a.job.argmax = true;
     attn_options_specs(&a.job.options, specs);
-    memcpy(specs + ATTN_NUM_VISIBILITY, own, sizeof own);
-    if (!options_parse(&usage, specs, argc, argv, &first, &code))
-        return code;
-    if (argc - first != 3)
-        return usage_error(&usage, "argmax needs Q.npy, K.npy and V.npy");
-    if (!a.o)
-        return usage_error(&usage, "argmax needs -o O.npy");
-    a.q = argv[first];
-    a.k = argv[first + 1];
-    a.v = argv[first + 2];
-    return attn_files_run(&a);
+    options_append(specs, ATTN_NUM_VISIBILITY, own);
+    return attn_files_main(&a, &usage, specs, argc, argv);
 }
 
 const struct command cmd_argmax = { "argmax", "argmax attention of .npy files", run };

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clattn attention: softmax attention from .npy files to .npy files. */
-#include <string.h>
-
 #include "attn_files.h"
 #include "cli.h"
 
@@ -19,40 +17,30 @@ static const struct usage usage = {
 
 static int run(int argc, char **argv)
 {
-    struct attn_files a = { .common.dtype = CLATTN_F32 };
+    struct attn_files a;
+    struct file_input *in = a.files.in;
+    struct file_output *out = a.files.out;
     const struct option_spec own[] = {
-        { "output", 'o', "O.npy", "where the result goes, float32", parse_text, &a.o },
-        { "mask", 0, "M.npy", "bool or uint8, 1 = attend", parse_text, &a.mask },
-        { "bias", 0, "B.npy", "added to the scores", parse_text, &a.bias },
+        { "output", 'o', "O.npy", "where the result goes, float32", parse_text, &out[OUT_O].path },
+        { "mask", 0, "M.npy", "bool or uint8, 1 = attend", parse_text, &in[IN_MASK].path },
+        { "bias", 0, "B.npy", "added to the scores", parse_text, &in[IN_BIAS].path },
         { "alibi", 0, "A.npy", "slope of each head [Hq]: slope * |i + Nk - Nq - j| is taken off",
-          parse_text, &a.alibi },
+          parse_text, &in[IN_ALIBI].path },
         { "sinks", 0, "S.npy", "a score per head [Hq] that joins the sum and has no value",
-          parse_text, &a.sinks },
+          parse_text, &in[IN_SINKS].path },
         { "lse", 0, "LSE.npy", "write the log of the sum of exponentials [B][Hq][Nq]", parse_text,
-          &a.lse },
-        { "probs", 0, "P.npy", "write the probabilities [B][Hq][Nq][Nk]", parse_text, &a.probs },
-        OPTION_DTYPE(a.common),
-        OPTION_DEVICE(a.common),
-        OPTION_KERNEL(a.common),
-        OPTION_JSON(a.common),
-        OPTION_VERBOSE(a.common),
+          &out[OUT_LSE].path },
+        { "probs", 0, "P.npy", "write the probabilities [B][Hq][Nq][Nk]", parse_text,
+          &out[OUT_PROBS].path },
+        OPTIONS_OF_RUN(a.files.common),
         { 0 },
     };
     struct option_spec specs[MAX_OPTIONS + 1];
-    int first, code;
 
+    attn_files_begin(&a, "attention");
     attn_options_specs(&a.job.options, specs);
-    memcpy(specs + ATTN_NUM_OPTIONS, own, sizeof own);
-    if (!options_parse(&usage, specs, argc, argv, &first, &code))
-        return code;
-    if (argc - first != 3)
-        return usage_error(&usage, "attention needs Q.npy, K.npy and V.npy");
-    if (!a.o)
-        return usage_error(&usage, "attention needs -o O.npy");
-    a.q = argv[first];
-    a.k = argv[first + 1];
-    a.v = argv[first + 2];
-    return attn_files_run(&a);
+    options_append(specs, ATTN_NUM_OPTIONS, own);
+    return attn_files_main(&a, &usage, specs, argc, argv);
 }
 
 const struct command cmd_attention = { "attention", "softmax attention of .npy files", run };

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clattn cost: what an operation must cost on a device, without running it. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "cli.h"
 #include "ops.h"
 
@@ -20,65 +16,62 @@ static const struct usage usage = {
     .after = "example:\n  clattn cost attention --shape 1,32,8,1,8192,128 --dtype f16\n",
 };
 
-struct cost {
-    const struct op *op;
-    void *state;
-    struct common common;
-    const char *shape;
-};
-
-static int run_op(struct cost *c, int argc, char **argv)
+static int print_cost(const struct op *op, void *state, const char *shape,
+                      const struct common *common)
 {
-    const struct option_spec own[] = {
-        { "shape", 0, "SHAPE", c->op->bench->shape, parse_text, &c->shape },
-        OPTION_DTYPE(c->common),
-        OPTION_DEVICE(c->common),
-        OPTION_JSON(c->common),
-        OPTION_VERBOSE(c->common),
-        { 0 },
-    };
-    struct option_spec specs[MAX_OPTIONS + 1];
+    char flags[160];
     struct session session;
-    int first, code;
-    const int n = c->op->bench->options(c->state, specs);
+    struct cost_table table = { .rows = 0 };
+    struct cost_subject of = {
+        .op = op->name, .shape = shape, .flags = flags, .dtype = common->dtype
+    };
+    int code = op->bench->set_shape(state, shape);
 
-    memcpy(specs + n, own, sizeof own);
-    if (!options_parse(&usage, specs, argc, argv, &first, &code))
-        return code;
-    if (argc != first)
-        return usage_error(&usage, "cost takes one operation and options");
-    if (!c->shape)
-        return usage_error(&usage, "cost needs --shape");
-    code = c->op->bench->set_shape(c->state, c->shape);
     if (code == EXIT_OK)
-        code = session_open(&session, &c->common);
+        code = session_open(&session, common);
     if (code != EXIT_OK)
         return code;
-    code = c->op->bench->cost(&session, c->state, &c->common);
+    of.device = session.device;
+    code = session_peaks(&session, &of.peaks);
+    if (code == EXIT_OK)
+        code = session_peaks(&session, &of.peaks); /* the better of two: something may have run */
+    if (code == EXIT_OK) {
+        op->bench->describe(state, flags, sizeof flags);
+        op->bench->cost(state, common->dtype, &table);
+        cost_print(&table, &of, common->json);
+    }
     session_close(&session);
     return code;
 }
 
-static int run(int argc, char **argv)
+static int run_op(const struct op *op, void *state, int argc, char **argv)
 {
-    static const struct option_spec none[] = { { 0 } };
-    struct cost c = { .common.dtype = CLATTN_F32 };
+    struct common common = { .dtype = CLATTN_F32 };
+    const char *shape = NULL;
+    const struct option_spec own[] = {
+        { "shape", 0, "SHAPE", op->bench->shape, parse_text, &shape },
+        OPTION_DTYPE(common),
+        OPTION_DEVICE(common),
+        OPTION_JSON(common),
+        OPTION_VERBOSE(common),
+        { 0 },
+    };
+    struct option_spec specs[MAX_OPTIONS + 1];
     int first, code;
 
-    if (argc < 2 || argv[1][0] == '-') {
-        if (!options_parse(&usage, none, argc < 2 ? argc : 2, argv, &first, &code))
-            return code;
-        return usage_error(&usage, "cost needs an operation");
-    }
-    c.op = op_find_bench(argv[1]);
-    if (!c.op)
-        return EXIT_USAGE;
-    c.state = calloc(1, c.op->bench->state_size);
-    if (!c.state)
-        return fail(EXIT_INPUT, "out of memory");
-    code = run_op(&c, argc - 1, argv + 1);
-    free(c.state);
-    return code;
+    options_append(specs, op->bench->options(state, specs), own);
+    if (!options_parse(&usage, specs, argc, argv, &first, &code))
+        return code;
+    if (argc != first)
+        return usage_error(&usage, "cost takes one operation and options");
+    if (!shape)
+        return usage_error(&usage, "cost needs --shape");
+    return print_cost(op, state, shape, &common);
+}
+
+static int run(int argc, char **argv)
+{
+    return op_command(&usage, argc, argv, run_op);
 }
 
 const struct command cmd_cost = { "cost", "count flops and bytes, and what bounds them", run };

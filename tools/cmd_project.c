@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clattn project: a linear layer from .npy files to a .npy file. */
 #include <stdio.h>
-#include <string.h>
 
 #include "cli.h"
-#include "measure.h"
-#include "output.h"
+#include "files.h"
 #include "proj_job.h"
 
 static const struct usage usage = {
@@ -17,119 +15,70 @@ static const struct usage usage = {
     .after = "example:\n  clattn project x.npy w.npy --bias b.npy -o y.npy --dtype f16\n",
 };
 
+enum { X, W, BIAS, RESIDUAL };
+
 struct project {
-    struct common common;
-    const char *x, *w, *b, *residual, *y;
     struct proj_job job;
-    struct array result;
-    struct outputs files;
+    struct array y;
 };
 
-static int load(struct project *a)
+static int prepare(struct file_job *f)
 {
-    const char *paths[] = { a->x, a->w, a->b, a->residual };
-    struct array *arrays[] = { &a->job.x, &a->job.w, &a->job.b, &a->job.residual };
-    int code = outputs_add(&a->files, a->y);
+    struct project *a = f->state;
+    const int code = proj_job_result(&a->job, &a->y);
 
-    for (int i = 0; i < 4 && code == EXIT_OK; i++)
-        code = paths[i] ? outputs_keep(&a->files, paths[i]) : EXIT_OK;
-    for (int i = 0; i < 4 && code == EXIT_OK; i++)
-        code = paths[i] ? array_load(arrays[i], paths[i], CLATTN_F32) : EXIT_OK;
-    return code == EXIT_OK ? proj_job_result(&a->job, &a->result) : code;
-}
-
-/* The first run may still have compiled or touched memory for the first time. */
-static int run_twice(struct proj_device *d, struct performance *p)
-{
-    int code = session_peaks(d->session, &p->peaks);
-
-    if (code == EXIT_OK)
-        code = proj_device_run(d);
-    const double start = now_us();
-    if (code == EXIT_OK)
-        code = proj_device_run(d);
-    const double us = now_us() - start;
-    p->timing = (struct timing){ us, us, 1 };
-    return code == EXIT_OK ? session_peaks(d->session, &p->peaks) : code;
-}
-
-static int compute(struct project *a, struct session *s)
-{
-    const struct array *w = &a->job.w;
-    const struct array *arrays[] = { &a->result };
-    struct proj_device d = { 0 };
-    char shape[80], flags[160];
-    const long long out = w->shape[0], in = w->shape[1];
-
-    snprintf(shape, sizeof shape, "%lld,%lld,%lld", out > 0 ? (long long)a->result.count / out : 0,
-             out, in);
-    proj_options_text(&a->job.options, flags, sizeof flags);
-    struct performance p = { .op = "project",
-                             .shape = shape,
-                             .flags = flags,
-                             .dtype = a->common.dtype,
-                             .device = s->device->name };
-    int code = proj_device_open(&d, s, &a->job, a->common.dtype, a->common.kernel, &a->result);
-    if (code == EXIT_OK)
-        code = run_twice(&d, &p);
-    if (code == EXIT_OK)
-        code = proj_device_read(&d, &a->result);
-    if (code == EXIT_OK)
-        code = outputs_write(&a->files, arrays);
-    if (code == EXIT_OK) {
-        p.info = d.info;
-        p.output_bytes = d.output_bytes;
-        performance_print(&p, a->common.json);
-    }
-    proj_device_close(&d);
+    if (code != EXIT_OK)
+        return code;
+    const int64_t out = a->job.w.shape[0], in = a->job.w.shape[1];
+    snprintf(f->shape, sizeof f->shape, "%lld,%lld,%lld",
+             out > 0 ? (long long)a->y.count / (long long)out : 0, (long long)out, (long long)in);
+    proj_options_text(&a->job.options, f->flags, sizeof f->flags);
     return code;
 }
 
-static int run_files(struct project *a)
+static int open(struct file_job *f, struct work *w, struct session *s)
 {
-    struct session session;
-    int code = load(a);
+    struct project *a = f->state;
 
-    if (code == EXIT_OK)
-        code = session_open(&session, &a->common);
-    if (code == EXIT_OK) {
-        code = compute(a, &session);
-        session_close(&session);
-    }
-    outputs_free(&a->files);
-    array_free(&a->result);
-    proj_job_free(&a->job);
-    return code;
+    return proj_job_open(w, s, &a->job, f->common.dtype, f->common.kernel, &a->y);
 }
 
 static int run(int argc, char **argv)
 {
-    struct project a = { .common.dtype = CLATTN_F32 };
+    struct project a = { .y = { 0 } };
+    struct proj_job *job = &a.job;
+    struct file_job f = {
+        .op = "project",
+        .arguments = 2,
+        .needs = "X.npy and W.npy",
+        .makes = "Y.npy",
+        .in = {
+            [X] = { .array = &job->x, .dtype = CLATTN_F32 },
+            [W] = { .array = &job->w, .dtype = CLATTN_F32 },
+            [BIAS] = { .array = &job->b, .dtype = CLATTN_F32 },
+            [RESIDUAL] = { .array = &job->residual, .dtype = CLATTN_F32 },
+        },
+        .out = { { .array = &a.y } },
+        .common.dtype = CLATTN_F32,
+        .prepare = prepare,
+        .open = open,
+        .state = &a,
+    };
     const struct option_spec own[] = {
-        { "output", 'o', "Y.npy", "where the result goes, float32", parse_text, &a.y },
-        { "bias", 0, "B.npy", "[out], added to each row", parse_text, &a.b },
-        { "residual", 0, "R.npy", "shape of Y, added last", parse_text, &a.residual },
-        OPTION_DTYPE(a.common),
-        OPTION_DEVICE(a.common),
-        OPTION_KERNEL(a.common),
-        OPTION_JSON(a.common),
-        OPTION_VERBOSE(a.common),
+        { "output", 'o', "Y.npy", "where the result goes, float32", parse_text, &f.out[0].path },
+        { "bias", 0, "B.npy", "[out], added to each row", parse_text, &f.in[BIAS].path },
+        { "residual", 0, "R.npy", "shape of Y, added last", parse_text, &f.in[RESIDUAL].path },
+        OPTIONS_OF_RUN(f.common),
         { 0 },
     };
     struct option_spec specs[MAX_OPTIONS + 1];
-    int first, code;
 
-    proj_options_specs(&a.job.options, specs);
-    memcpy(specs + PROJ_NUM_OPTIONS, own, sizeof own);
-    if (!options_parse(&usage, specs, argc, argv, &first, &code))
-        return code;
-    if (argc - first != 2)
-        return usage_error(&usage, "project needs X.npy and W.npy");
-    if (!a.y)
-        return usage_error(&usage, "project needs -o Y.npy");
-    a.x = argv[first];
-    a.w = argv[first + 1];
-    return run_files(&a);
+    proj_options_specs(&job->options, specs);
+    options_append(specs, PROJ_NUM_OPTIONS, own);
+    const int code = files_main(&f, &usage, specs, argc, argv);
+    array_free(&a.y);
+    proj_job_free(job);
+    return code;
 }
 
 const struct command cmd_project = { "project", "linear layer of .npy files", run };

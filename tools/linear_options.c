@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options of linear attention that need no file, and what they cost. */
-#include <stdio.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "cli.h"
@@ -92,35 +92,20 @@ void linear_options_specs(struct linear_options *o, struct option_spec *specs)
     memcpy(specs, all, sizeof all);
 }
 
-static void append(char *text, size_t size, const char *word)
-{
-    const size_t n = strlen(text);
-
-    snprintf(text + n, size - n, "%s%s", n ? " " : "", word);
-}
-
 void linear_options_text(const struct linear_options *o, char *text, size_t size)
 {
-    char word[64];
-
     *text = 0;
-    append(text, size, maps[o->map]);
-    if (o->map == CLATTN_MAP_POLY2 && o->c != 1) {
-        snprintf(word, sizeof word, "c=%g", (double)o->c);
-        append(text, size, word);
-    }
+    add_word(text, size, "%s", maps[o->map]);
+    if (o->map == CLATTN_MAP_POLY2 && o->c != 1)
+        add_word(text, size, "c=%g", (double)o->c);
     if (o->causal)
-        append(text, size, "causal");
+        add_word(text, size, "causal");
     if (o->unnormalized)
-        append(text, size, "unnormalized");
-    if (o->scale != 0) {
-        snprintf(word, sizeof word, "scale=%g", (double)o->scale);
-        append(text, size, word);
-    }
-    if (o->form) {
-        snprintf(word, sizeof word, "form=%s", forms[o->form]);
-        append(text, size, word);
-    }
+        add_word(text, size, "unnormalized");
+    if (o->scale != 0)
+        add_word(text, size, "scale=%g", (double)o->scale);
+    if (o->form)
+        add_word(text, size, "form=%s", forms[o->form]);
 }
 
 int64_t linear_features(clattn_feature_map map, int64_t D)
@@ -128,25 +113,32 @@ int64_t linear_features(clattn_feature_map map, int64_t D)
     return map == CLATTN_MAP_POLY2 ? 1 + D + D * (D + 1) / 2 : D;
 }
 
-double linear_flops(const struct linear_sizes *n, const struct linear_options *o)
+int linear_check(const struct qkv_sizes *n, const struct linear_options *o)
+{
+    if (o->map == CLATTN_MAP_POLY2 && n->D > 16384)
+        return fail(EXIT_INPUT, "D is %" PRId64 ", poly2 takes at most 16384", n->D);
+    return EXIT_OK;
+}
+
+double linear_flops(const struct qkv_sizes *n, const struct linear_options *o)
 {
     const double rows = (double)n->Hq * (double)n->Nq + (double)n->Hk * (double)n->Nk;
 
     return 2.0 * (double)linear_features(o->map, n->D) * (double)n->Dv * (double)n->B * rows;
 }
 
-double quadratic_flops(const struct linear_sizes *n, const struct linear_options *o)
+double quadratic_flops(const struct qkv_sizes *n, const struct linear_options *o)
 {
     const double Nq = (double)n->Nq, pairs = o->causal ? Nq * (Nq + 1) / 2 : Nq * (double)n->Nk;
 
     return 2.0 * (double)(n->D + n->Dv) * (double)n->B * (double)n->Hq * pairs;
 }
 
-double linear_break_even(const struct linear_sizes *n, const struct linear_options *o)
+double linear_break_even(const struct qkv_sizes *n, const struct linear_options *o)
 {
     const double F = (double)linear_features(o->map, n->D);
-    const double full = F * (double)n->Dv * (double)(n->Hq + n->Hk)
-                        / ((double)(n->D + n->Dv) * (double)n->Hq);
+    const double full =
+        F * (double)n->Dv * (double)(n->Hq + n->Hk) / ((double)(n->D + n->Dv) * (double)n->Hq);
 
     return o->causal ? 2 * full - 1 : full;
 }

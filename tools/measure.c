@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Wall-clock times of plans, and their report against the floor. */
+/* Wall-clock times of works, and their report against the floor. */
 #include "measure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cli.h"
+#include "cost.h"
 #include "report.h"
 
 enum { MIN_SAMPLES = 7, MAX_SAMPLES = 400, MAX_BATCH = 2000 };
@@ -13,13 +14,13 @@ enum { MIN_SAMPLES = 7, MAX_SAMPLES = 400, MAX_BATCH = 2000 };
 static const double SECONDS_US = 0.5e6; /* per plan */
 static const double BATCH_US = 1e3;     /* shorter than this, the clock and the wait would count */
 
-static int run_batch(struct session *s, clattn_plan *plan, int batch, double *us)
+static int run_batch(struct session *s, struct work *work, int batch, double *us)
 {
     const double start = now_us();
     clattn_status status = CLATTN_OK;
 
     for (int i = 0; i < batch && status == CLATTN_OK; i++)
-        status = clattn_plan_run(plan);
+        status = work_queue(work);
     if (status == CLATTN_OK)
         status = clattn_finish(s->ctx);
     *us = (now_us() - start) / batch;
@@ -27,13 +28,13 @@ static int run_batch(struct session *s, clattn_plan *plan, int batch, double *us
 }
 
 /* Warms up, then says how many runs make a batch. */
-static int find_batch(struct session *s, clattn_plan *plan, int *batch)
+static int find_batch(struct session *s, struct work *work, int *batch)
 {
     double us;
-    int code = run_batch(s, plan, 1, &us);
+    int code = run_batch(s, work, 1, &us);
 
     for (*batch = 1; code == EXIT_OK; *batch *= 2) {
-        code = run_batch(s, plan, *batch, &us);
+        code = run_batch(s, work, *batch, &us);
         if (us * *batch >= BATCH_US || *batch * 2 > MAX_BATCH)
             break;
     }
@@ -56,8 +57,8 @@ static void summarise(double *samples, int n, struct timing *out)
 }
 
 /* samples[MAX_SAMPLES * i + round], batch[i] */
-static int sample(struct session *s, int n, clattn_plan *const *plans, const int *batch,
-                  double *samples, int *rounds)
+static int sample(struct session *s, int n, struct work *works, const int *batch, double *samples,
+                  int *rounds)
 {
     const double start = now_us();
 
@@ -65,7 +66,7 @@ static int sample(struct session *s, int n, clattn_plan *const *plans, const int
         if (*rounds >= MIN_SAMPLES && now_us() - start >= SECONDS_US * n)
             break;
         for (int i = 0; i < n; i++) {
-            const int code = run_batch(s, plans[i], batch[i], &samples[MAX_SAMPLES * i + *rounds]);
+            const int code = run_batch(s, &works[i], batch[i], &samples[MAX_SAMPLES * i + *rounds]);
             if (code != EXIT_OK)
                 return code;
         }
@@ -73,16 +74,16 @@ static int sample(struct session *s, int n, clattn_plan *const *plans, const int
     return EXIT_OK;
 }
 
-int measure_plans(struct session *s, int n, clattn_plan *const *plans, struct timing *out)
+int measure_works(struct session *s, int n, struct work *works, struct timing *out)
 {
     double *samples = calloc((size_t)n * MAX_SAMPLES, sizeof *samples);
     int *batch = calloc((size_t)n, sizeof *batch);
     int rounds = 0, code = samples && batch ? EXIT_OK : fail(EXIT_INPUT, "out of memory");
 
     for (int i = 0; i < n && code == EXIT_OK; i++)
-        code = find_batch(s, plans[i], &batch[i]);
+        code = find_batch(s, &works[i], &batch[i]);
     if (code == EXIT_OK)
-        code = sample(s, n, plans, batch, samples, &rounds);
+        code = sample(s, n, works, batch, samples, &rounds);
     for (int i = 0; i < n && code == EXIT_OK; i++)
         summarise(samples + MAX_SAMPLES * i, rounds, &out[i]);
     free(samples);
@@ -100,65 +101,71 @@ struct rates {
 
 static struct rates rates_of(const struct performance *p)
 {
+    const clattn_plan_info *info = &p->work->info;
     const double us = p->timing.median_us;
-    struct rates r = { .floor = peaks_floor(&p->peaks, p->info.flops, p->info.bytes) };
+    struct rates r = { .floor = peaks_floor(&p->peaks, info->flops, info->bytes) };
 
-    r.gflops = p->info.flops / us * 1e-3;
-    r.gbytes_per_s = p->info.bytes / us * 1e-3;
+    r.gflops = info->flops / us * 1e-3;
+    r.gbytes_per_s = info->bytes / us * 1e-3;
     r.fraction = r.floor.us / us;
-    if (p->output_bytes > 0)
-        r.workspace_over_output = (double)p->info.workspace_bytes / p->output_bytes;
+    if (p->work->output_bytes > 0)
+        r.workspace_over_output = (double)info->workspace_bytes / p->work->output_bytes;
     return r;
 }
 
 static void print_json(const struct performance *p, const struct rates *r)
 {
+    const clattn_plan_info *info = &p->work->info;
     json_t *o = json_object();
 
     json_text(o, "op", p->op);
     json_text(o, "shape", p->shape);
     json_text(o, "flags", p->flags);
-    json_text(o, "dtype", clattn_dtype_name(p->dtype));
-    json_text(o, "device", p->device);
-    json_text(o, "kernel", p->info.kernel);
-    json_text(o, "config", p->info.config);
-    json_text(o, "origin", p->info.origin);
+    json_text(o, "dtype", clattn_dtype_name(p->work->dtype));
+    json_text(o, "device", p->work->session->device->name);
+    json_text(o, "kernel", info->kernel);
+    json_text(o, "config", info->config);
+    json_text(o, "origin", info->origin);
     json_number(o, "runs", p->timing.runs);
+    json_number(o, "rotated", (double)p->work->copies);
     json_number(o, "median_us", p->timing.median_us);
     json_number(o, "min_us", p->timing.min_us);
-    json_number(o, "flops", p->info.flops);
-    json_number(o, "bytes", p->info.bytes);
-    json_number(o, "intensity", p->info.intensity);
+    json_number(o, "flops", info->flops);
+    json_number(o, "bytes", info->bytes);
+    json_number(o, "intensity", info->intensity);
     json_number(o, "gflops", r->gflops);
     json_number(o, "gbytes_per_s", r->gbytes_per_s);
-    json_text(o, "bound", r->floor.bound);
-    json_number(o, "floor_us", r->floor.us);
+    json_floor(o, &r->floor);
     json_number(o, "fraction", r->fraction);
-    json_number(o, "peak_gflops", p->peaks.gflops);
-    json_number(o, "peak_gbytes_per_s", p->peaks.gbytes_per_s);
-    json_number(o, "workspace_bytes", (double)p->info.workspace_bytes);
+    json_peaks(o, &p->peaks);
+    json_number(o, "workspace_bytes", (double)info->workspace_bytes);
     json_number(o, "workspace_over_output", r->workspace_over_output);
     json_print(o);
 }
 
 static void print_text(const struct performance *p, const struct rates *r)
 {
-    printf("%s %s %s%s%s\n", p->op, p->shape, clattn_dtype_name(p->dtype), *p->flags ? " " : "",
-           p->flags);
-    printf("  device  %s\n", p->device);
-    printf("  kernel  %s%s%s (%s)\n", p->info.kernel, *p->info.config ? " " : "", p->info.config,
-           p->info.origin);
+    const clattn_plan_info *info = &p->work->info;
+    char rotated[48] = "";
+
+    if (p->work->copies > 1)
+        snprintf(rotated, sizeof rotated, ", rotated %lld copies", (long long)p->work->copies);
+    printf("%s %s %s%s%s\n", p->op, p->shape, clattn_dtype_name(p->work->dtype),
+           *p->flags ? " " : "", p->flags);
+    printf("  device  %s\n", p->work->session->device->name);
+    printf("  kernel  %s%s%s (%s)\n", info->kernel, *info->config ? " " : "", info->config,
+           info->origin);
     if (p->timing.runs > 1)
-        printf("  time    median %s, minimum %s of %d\n", time_text(p->timing.median_us),
-               time_text(p->timing.min_us), p->timing.runs);
+        printf("  time    median %s, minimum %s of %d%s\n", time_text(p->timing.median_us),
+               time_text(p->timing.min_us), p->timing.runs, rotated);
     else
         printf("  time    %s (second run)\n", time_text(p->timing.median_us));
     printf("  rate    %.1f GFLOP/s, %.2f GB/s\n", r->gflops, r->gbytes_per_s);
     printf("  floor   %s, %s bound (this device: %.0f GFLOP/s, %.1f GB/s): %.1f %% reached\n",
-           time_text(r->floor.us), r->floor.bound, p->peaks.gflops, p->peaks.gbytes_per_s,
+           time_text(r->floor.us), floor_bound(&r->floor), p->peaks.gflops, p->peaks.gbytes_per_s,
            100 * r->fraction);
     printf("  memory  %s of workspace, %.2f x the output\n",
-           bytes_text((double)p->info.workspace_bytes), r->workspace_over_output);
+           bytes_text((double)info->workspace_bytes), r->workspace_over_output);
     fflush(stdout);
 }
 

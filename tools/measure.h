@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long plans take, and the report of it that attention and bench print. */
+/* How long works take, and the report of it that bench and the operations' subcommands print. */
 #ifndef MEASURE_H
 #define MEASURE_H
 
-#include "session.h"
+#include "work.h"
 
 struct timing {
     double median_us, min_us;
@@ -11,19 +11,16 @@ struct timing {
 };
 
 /*
- * Times n plans of a session in turns, so that whatever disturbs the machine disturbs all of them:
+ * Times n works of a session in turns, so that whatever disturbs the machine disturbs all of them:
  * at least 7 samples each, and about half a second.
  */
-int measure_plans(struct session *s, int n, clattn_plan *const *plans, struct timing *out);
+int measure_works(struct session *s, int n, struct work *works, struct timing *out);
 
 struct performance {
     const char *op, *shape, *flags; /* flags: "causal window=16,0", may be "" */
-    clattn_dtype dtype;
-    const char *device;
-    clattn_plan_info info;
+    const struct work *work;
     struct timing timing;
     struct peaks peaks;
-    double output_bytes;
 };
 
 /* One JSON object on a line, or a block of text. */

@@ -50,7 +50,7 @@ static REAL NAIVE(score)(const struct NAIVE(row) *r, int64_t j)
     const REAL cap = (REAL)job->options.softcap;
     REAL s = 0;
 
-    for (int64_t d = 0; d < job->D; d++)
+    for (int64_t d = 0; d < job->in.n.D; d++)
         s += (REAL)r->q[d] * (REAL)k[d];
     s *= r->scale;
     if (cap > 0)
@@ -100,7 +100,7 @@ static REAL NAIVE(softmax)(const struct NAIVE(row) *r, REAL *x)
 static void NAIVE(do_row)(const struct NAIVE(row) *r, REAL *x, REAL *acc, float *o, float *lse,
                           float *probs)
 {
-    const int64_t Dv = r->job->Dv;
+    const int64_t Dv = r->job->in.n.Dv;
 
     for (int64_t j = 0; j < r->nk; j++)
         x[j] = NAIVE(visible)(r, j) ? NAIVE(score)(r, j) : (REAL)-INFINITY;
@@ -141,7 +141,7 @@ static int32_t NAIVE(best_key)(const struct NAIVE(row) *r)
 
 static void NAIVE(do_argmax_row)(const struct NAIVE(row) *r, float *o, int32_t *index)
 {
-    const int64_t Dv = r->job->Dv;
+    const int64_t Dv = r->job->in.n.Dv;
     const int32_t best = NAIVE(best_key)(r);
 
     for (int64_t d = 0; d < Dv; d++)
@@ -155,52 +155,54 @@ static void NAIVE(do_head)(struct NAIVE(row) *r, int64_t first_q, int64_t first_
                            struct attn_results *out)
 {
     const struct attn_job *job = r->job;
-    const bool ragged = job->ragged;
-    const int64_t head_k = r->h / (job->Hq / job->Hk);
+    const struct qkv_sizes *n = &job->in.n;
+    const bool ragged = job->in.ragged;
+    const int64_t head_k = r->h / (n->Hq / n->Hk);
     float *o = out->o.data, *lse = out->lse.data, *probs = out->probs.data;
     int32_t *index = out->index.data;
 
     /* Dense tensors are [B][H][N][.]; packed ones [T][H][.], lse and index [H][T]. */
-    const int64_t q_base = ragged ? first_q * job->Hq + r->h : (r->b * job->Hq + r->h) * job->Nq;
-    const int64_t k_base = ragged ? first_k * job->Hk + head_k
-                                  : (r->b * job->Hk + head_k) * job->Nk;
-    const int64_t lse_base = ragged ? r->h * job->Nq + first_q : q_base;
-    const int64_t q_step = ragged ? job->Hq : 1, k_step = ragged ? job->Hk : 1;
-    r->k = (const float *)job->k.data + k_base * job->D;
-    r->v = (const float *)job->v.data + k_base * job->Dv;
-    r->k_stride = k_step * job->D;
-    r->v_stride = k_step * job->Dv;
+    const int64_t q_base = ragged ? first_q * n->Hq + r->h : (r->b * n->Hq + r->h) * n->Nq;
+    const int64_t k_base = ragged ? first_k * n->Hk + head_k
+                                  : (r->b * n->Hk + head_k) * n->Nk;
+    const int64_t lse_base = ragged ? r->h * n->Nq + first_q : q_base;
+    const int64_t q_step = ragged ? n->Hq : 1, k_step = ragged ? n->Hk : 1;
+    r->k = (const float *)job->in.k.data + k_base * n->D;
+    r->v = (const float *)job->in.v.data + k_base * n->Dv;
+    r->k_stride = k_step * n->D;
+    r->v_stride = k_step * n->Dv;
     for (r->i = 0; r->i < r->nq; r->i++) {
         const int64_t row = q_base + r->i * q_step;
-        r->q = (const float *)job->q.data + row * job->D;
+        r->q = (const float *)job->in.q.data + row * n->D;
         if (job->argmax) {
-            NAIVE(do_argmax_row)(r, o + row * job->Dv, index ? index + lse_base + r->i : NULL);
+            NAIVE(do_argmax_row)(r, o + row * n->Dv, index ? index + lse_base + r->i : NULL);
             continue;
         }
-        NAIVE(do_row)(r, x, x + job->Nk, o + row * job->Dv, lse ? lse + lse_base + r->i : NULL,
-                      probs ? probs + row * job->Nk : NULL);
+        NAIVE(do_row)(r, x, x + n->Nk, o + row * n->Dv, lse ? lse + lse_base + r->i : NULL,
+                      probs ? probs + row * n->Nk : NULL);
     }
 }
 
 int NAIVE(naive_attention)(const struct attn_job *job, struct attn_results *out)
 {
-    const REAL by_width = job->argmax ? 1 : 1 / SQRT((REAL)job->D);
-    struct NAIVE(row) r = { .job = job, .nq = job->Nq, .nk = job->Nk };
-    REAL *x = calloc((size_t)(job->Nk + job->Dv) + 1, sizeof *x);
+    const struct qkv_sizes *n = &job->in.n;
+    const REAL by_width = job->argmax ? 1 : 1 / SQRT((REAL)n->D);
+    struct NAIVE(row) r = { .job = job, .nq = n->Nq, .nk = n->Nk };
+    REAL *x = calloc((size_t)(n->Nk + n->Dv) + 1, sizeof *x);
 
     if (!x)
         return fail(EXIT_INPUT, "out of memory");
     r.scale = job->options.scale != 0 ? (REAL)job->options.scale : by_width;
-    for (r.b = 0; r.b < job->B; r.b++) {
+    for (r.b = 0; r.b < n->B; r.b++) {
         int64_t first_q = 0, first_k = 0;
-        if (job->ragged) {
-            const int32_t *cu_q = job->cu_q.data, *cu_k = job->cu_k.data;
+        if (job->in.ragged) {
+            const int32_t *cu_q = job->in.cu_q.data, *cu_k = job->in.cu_k.data;
             first_q = cu_q[r.b];
             first_k = cu_k[r.b];
             r.nq = cu_q[r.b + 1] - first_q;
             r.nk = cu_k[r.b + 1] - first_k;
         }
-        for (r.h = 0; r.h < job->Hq; r.h++)
+        for (r.h = 0; r.h < n->Hq; r.h++)
             NAIVE(do_head)(&r, first_q, first_k, x, out);
     }
     free(x);

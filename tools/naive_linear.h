@@ -7,7 +7,7 @@
 /* The features of a row, each number times factor. */
 static void NAIVE(map)(const struct linear_job *job, const float *x, float factor, REAL *phi)
 {
-    const int64_t D = job->n.D;
+    const int64_t D = job->in.n.D;
     const REAL s = (REAL)factor, c = (REAL)job->options.c;
 
     if (job->options.map == CLATTN_MAP_POLY2) {
@@ -44,16 +44,16 @@ struct NAIVE(head) {
 static int64_t NAIVE(row)(const struct NAIVE(head) *c, int64_t heads, int64_t N, int64_t first,
                           int64_t h, int64_t i)
 {
-    return c->job->ragged ? (first + i) * heads + h : (c->b * heads + h) * N + i;
+    return c->job->in.ragged ? (first + i) * heads + h : (c->b * heads + h) * N + i;
 }
 
 static void NAIVE(add_key)(const struct NAIVE(head) *c, int64_t j)
 {
-    const struct linear_sizes *n = &c->job->n;
+    const struct qkv_sizes *n = &c->job->in.n;
     const int64_t row = NAIVE(row)(c, n->Hk, n->Nk, c->k0, c->hk, j);
-    const float *v = (const float *)c->job->v.data + row * n->Dv;
+    const float *v = (const float *)c->job->in.v.data + row * n->Dv;
 
-    NAIVE(map)(c->job, (const float *)c->job->k.data + row * n->D, 1, c->phi);
+    NAIVE(map)(c->job, (const float *)c->job->in.k.data + row * n->D, 1, c->phi);
     for (int64_t f = 0; f < c->F; f++) {
         for (int64_t d = 0; d < n->Dv; d++)
             c->S[f * n->Dv + d] += c->phi[f] * (REAL)v[d];
@@ -63,13 +63,13 @@ static void NAIVE(add_key)(const struct NAIVE(head) *c, int64_t j)
 
 static void NAIVE(do_row)(const struct NAIVE(head) *c, int64_t h, int64_t i, float *out)
 {
-    const struct linear_sizes *n = &c->job->n;
+    const struct qkv_sizes *n = &c->job->in.n;
     const struct linear_options *options = &c->job->options;
     const int64_t row = NAIVE(row)(c, n->Hq, n->Nq, c->q0, h, i);
     float *o = out + row * n->Dv;
     REAL den = 0;
 
-    NAIVE(map)(c->job, (const float *)c->job->q.data + row * n->D,
+    NAIVE(map)(c->job, (const float *)c->job->in.q.data + row * n->D,
                options->scale != 0 ? options->scale : 1, c->phi);
     for (int64_t f = 0; f < c->F; f++)
         den += c->phi[f] * c->z[f];
@@ -84,8 +84,8 @@ static void NAIVE(do_row)(const struct NAIVE(head) *c, int64_t h, int64_t i, flo
 static void NAIVE(do_head)(const struct NAIVE(head) *c, struct linear_results *out)
 {
     const struct linear_job *job = c->job;
-    const int64_t G = job->n.Hq / job->n.Hk, size = c->F * job->n.Dv;
-    const int64_t head = c->b * job->n.Hk + c->hk;
+    const int64_t G = job->in.n.Hq / job->in.n.Hk, size = c->F * job->in.n.Dv;
+    const int64_t head = c->b * job->in.n.Hk + c->hk;
     const float *kv = job->in_kv.data, *z = job->in_z.data;
 
     for (int64_t i = 0; i < size; i++)
@@ -109,7 +109,7 @@ static void NAIVE(do_head)(const struct NAIVE(head) *c, struct linear_results *o
 
 int NAIVE(naive_linear)(const struct linear_job *job, struct linear_results *out)
 {
-    const struct linear_sizes *n = &job->n;
+    const struct qkv_sizes *n = &job->in.n;
     struct NAIVE(head) c = { .job = job, .nq = n->Nq, .nk = n->Nk };
 
     c.F = linear_features(job->options.map, n->D);
@@ -119,8 +119,8 @@ int NAIVE(naive_linear)(const struct linear_job *job, struct linear_results *out
     c.z = c.S + c.F * n->Dv;
     c.phi = c.z + c.F;
     for (c.b = 0; c.b < n->B; c.b++) {
-        if (job->ragged) {
-            const int32_t *cu_q = job->cu_q.data, *cu_k = job->cu_k.data;
+        if (job->in.ragged) {
+            const int32_t *cu_q = job->in.cu_q.data, *cu_k = job->in.cu_k.data;
             c.q0 = cu_q[c.b], c.nq = cu_q[c.b + 1] - cu_q[c.b];
             c.k0 = cu_k[c.b], c.nk = cu_k[c.b + 1] - cu_k[c.b];
         }

@@ -7,8 +7,9 @@
 #define OPS_H
 
 #include "case.h"
+#include "cost.h"
 #include "options.h"
-#include "session.h"
+#include "work.h"
 
 /* What a run used. */
 struct run_note {
@@ -16,30 +17,42 @@ struct run_note {
     char config[128];
 };
 
+/* Runs a planned work of a case, reads its results and notes what it used. */
+int op_run_work(struct work *w, struct run_note *note);
+
+/*
+ * The results of a case move to result, those that it wants: all[i] is output i of the op.
+ */
+void op_keep(const struct golden *c, struct array *const *all, struct array *result);
+
+struct bench_item {
+    clattn_dtype dtype;
+    const char *kernel; /* NULL: the dispatcher's choice */
+    uint64_t seed;
+};
+
 /* Extras of bench and cost; state is an op's own struct of state_size bytes, zeroed. */
 struct bench_op {
     const char *shape; /* "B,Hq,Hk,Nq,Nk,D[,Dv]" */
     size_t state_size;
 
-    /* Appends options to specs, at most room; returns how many. */
+    /* Sets what is not zero by default, writes options to specs; returns how many. */
     int (*options)(void *state, struct option_spec *specs);
     int (*set_shape)(void *state, const char *text);
     /* "causal window=16,0": the flags that are set, for reports. */
     void (*describe)(const void *state, char *text, size_t size);
 
     /* Random tensors on the device and a plan on them. */
-    int (*open)(struct session *s, const void *state, clattn_dtype dtype, const char *kernel,
-                uint64_t seed, void **item);
-    clattn_plan *(*plan)(void *item);
-    double (*output_bytes)(const void *item);
-    void (*close)(void **item);
+    int (*open)(const void *state, const struct bench_item *item, struct work *w,
+                struct session *s);
 
-    /* Prints the whole answer of `clattn cost`. */
-    int (*cost)(struct session *s, const void *state, const struct common *common);
+    /* Counts. */
+    void (*cost)(const void *state, clattn_dtype dtype, struct cost_table *t);
 };
 
 struct op {
-    const char *name;
+    const char *name;      /* of the subcommand, in bench and cost; NULL: only in cases */
+    const char *case_name; /* in golden cases; NULL: only in bench and cost */
     const struct case_tensor *inputs, *outputs;
 
     /*
@@ -54,12 +67,14 @@ struct op {
     const struct bench_op *bench; /* NULL: not in bench and cost */
 };
 
-/* NULL-terminated. */
-extern const struct op *const ops[];
+/* The op of a golden case; NULL when it is not implemented. */
+const struct op *op_find_case(const char *name);
 
-const struct op *op_find(const char *name);
-
-/* An op that bench knows; else fail(EXIT_USAGE) with a suggestion and NULL. */
-const struct op *op_find_bench(const char *name);
+/*
+ * A subcommand whose first argument is an op of bench: finds it and calls run with a zeroed state
+ * of it and argv[0] its name. Returns an exit code.
+ */
+int op_command(const struct usage *usage, int argc, char **argv,
+               int (*run)(const struct op *op, void *state, int argc, char **argv));
 
 #endif

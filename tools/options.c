@@ -4,13 +4,16 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
 
+enum { MAX_SIZE = (1 << 29) - 1 };  /* longest axis of the library */
 enum { HELP = 1000, FIRST = 1001 }; /* getopt values of --help and of spec i: FIRST + i */
 
 int parse_flag(void *target, const char *name, const char *value)
@@ -53,6 +56,37 @@ int read_ints(const char *text, int max, int64_t *out)
         text = end + 1;
     }
     return -1;
+}
+
+int parse_sizes(const char *text, const char *grammar, int least, int most, int64_t *out)
+{
+    const int count = read_ints(text, most, out);
+
+    if (count < least) {
+        fail(EXIT_USAGE, "--shape: '%s' is not %s", text, grammar);
+        return -1;
+    }
+    for (int i = 0; i < count; i++) {
+        if (out[i] < 0 || out[i] > MAX_SIZE) {
+            fail(EXIT_USAGE, "--shape: %" PRId64 " is not between 0 and %d", out[i], MAX_SIZE);
+            return -1;
+        }
+    }
+    return count;
+}
+
+void add_word(char *text, size_t size, const char *fmt, ...)
+{
+    const size_t n = strlen(text), gap = n > 0;
+    va_list args;
+
+    if (n + gap + 1 >= size)
+        return;
+    va_start(args, fmt);
+    vsnprintf(text + n + gap, size - n - gap, fmt, args);
+    va_end(args);
+    if (gap && text[n + gap])
+        text[n] = ' ';
 }
 
 int parse_int(void *target, const char *name, const char *value)
@@ -102,6 +136,13 @@ int parse_kernel(void *target, const char *name, const char *value)
                 did_you_mean(&near, "", "; `clattn kernels` lists them"));
 }
 
+void options_append(struct option_spec *specs, int n, const struct option_spec *more)
+{
+    for (; more->name; more++)
+        specs[n++] = *more;
+    specs[n] = *more;
+}
+
 /* ------------------------------------------------------------------------------------------ */
 /* Help                                                                                       */
 
@@ -146,8 +187,14 @@ static int words(const char *synopsis)
     return end;
 }
 
-int usage_error(const struct usage *usage, const char *what)
+int usage_error(const struct usage *usage, const char *fmt, ...)
 {
+    char what[256];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(what, sizeof what, fmt, args);
+    va_end(args);
     return fail(EXIT_USAGE, "%s; see `clattn %.*s --help`", what, words(usage->synopsis),
                 usage->synopsis);
 }

@@ -5,6 +5,8 @@
 
 #include <clattn/clattn.h>
 
+#include "cli.h"
+
 enum { MAX_OPTIONS = 32, MAX_TEXTS = 16 };
 
 /* Stores a value; value is NULL for a flag. Returns EXIT_OK, or fail(EXIT_USAGE, ...). */
@@ -42,6 +44,15 @@ int parse_kernel(void *target, const char *name, const char *value); /* const ch
 /* Reads up to max integers separated by commas; returns how many, -1 if the text is not that. */
 int read_ints(const char *text, int max, int64_t *out);
 
+/*
+ * Reads least to most sizes of a --shape; returns how many, or -1 after fail(EXIT_USAGE). grammar:
+ * "rows,out,in".
+ */
+int parse_sizes(const char *text, const char *grammar, int least, int most, int64_t *out);
+
+/* Appends a word to a text of words, which begins as "". */
+void add_word(char *text, size_t size, const char *fmt, ...) CLI_PRINTF(3, 4);
+
 /* What most subcommands take. */
 struct common {
     const char *device, *kernel;
@@ -75,6 +86,13 @@ struct common {
         "verbose", 'v', NULL, "say on stderr what the library does", parse_flag, &(c).verbose \
     }
 
+/* The options of every subcommand that runs an operation. */
+#define OPTIONS_OF_RUN(c) \
+    OPTION_DTYPE(c), OPTION_DEVICE(c), OPTION_KERNEL(c), OPTION_JSON(c), OPTION_VERBOSE(c)
+
+/* Puts a table behind the n options of specs. */
+void options_append(struct option_spec *specs, int n, const struct option_spec *more);
+
 /*
  * Parses argv. The positional arguments end up in argv[*first] .. argv[argc - 1].
  * Returns true to go on; false to leave with *code: an error was printed, or the help was.
@@ -83,6 +101,6 @@ bool options_parse(const struct usage *usage, const struct option_spec *specs, i
                    char **argv, int *first, int *code);
 
 /* One line: what is wrong, and how to get help. Returns EXIT_USAGE. */
-int usage_error(const struct usage *usage, const char *what);
+int usage_error(const struct usage *usage, const char *fmt, ...) CLI_PRINTF(2, 3);
 
 #endif

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #include "cli.h"
-#include "device_array.h"
+
+WORK_CALLS(projection);
 
 enum { GROUP = 32 }; /* weights that share an i4 scale */
 
@@ -80,56 +81,54 @@ static int quantise(const struct array *w, clattn_dtype type, void **stored, str
     return EXIT_OK;
 }
 
-static int upload_quantised(struct proj_device *d, const struct proj_job *job, clattn_dtype type,
-                            clattn_projection_part *part)
+static int input_quantised(struct work *w, const struct proj_job *job, clattn_dtype type,
+                           clattn_projection_part *part)
 {
     void *stored = NULL;
     struct array scale = { 0 };
     const int64_t shape[2] = { job->w.shape[0], job->w.shape[1] / (type == CLATTN_I4 ? 2 : 1) };
-    int code = quantise(&job->w, type, &stored, &scale);
+    const int code = quantise(&job->w, type, &stored, &scale);
 
-    if (code == EXIT_OK)
-        code = device_upload(d->session, "scale", &scale, CLATTN_F32, &d->scale, &part->scale);
-    if (code == EXIT_OK)
-        code = device_upload_bytes(d->session, stored, (size_t)(shape[0] * shape[1]), &d->w);
-    if (code == EXIT_OK)
-        part->w = clattn_tensor_of_buffer(d->w, type, 2, shape);
+    if (code == EXIT_OK) {
+        work_input_bytes(w, stored, type, 2, shape, &part->w);
+        work_input(w, "scale", &scale, CLATTN_F32, &part->scale);
+    }
     free(stored);
     array_free(&scale);
     return code;
 }
 
-static int upload_transposed(struct proj_device *d, const struct array *w, clattn_dtype type,
-                             clattn_projection_part *part)
+static int input_transposed(struct work *w, const struct array *matrix, clattn_dtype type,
+                            clattn_projection_part *part)
 {
-    const int64_t out = w->shape[0], M = w->shape[1], shape[2] = { M, out };
+    const int64_t out = matrix->shape[0], M = matrix->shape[1], shape[2] = { M, out };
     struct array turned;
-    int code = array_new(&turned, CLATTN_F32, 2, shape);
+    const int code = array_new(&turned, CLATTN_F32, 2, shape);
 
     for (int64_t c = 0; code == EXIT_OK && c < out; c++)
         for (int64_t m = 0; m < M; m++)
-            ((float *)turned.data)[m * out + c] = ((const float *)w->data)[c * M + m];
+            ((float *)turned.data)[m * out + c] = ((const float *)matrix->data)[c * M + m];
     if (code == EXIT_OK)
-        code = device_upload(d->session, "w", &turned, type, &d->w, &part->w);
+        work_input(w, "w", &turned, type, &part->w);
     part->w = clattn_tensor_swap(part->w, 0, 1);
     array_free(&turned);
     return code;
 }
 
-static int upload_weights(struct proj_device *d, const struct proj_job *job,
-                          clattn_projection_part *part)
+static int input_weights(struct work *w, const struct proj_job *job, clattn_projection_part *part)
 {
     const struct proj_options *o = &job->options;
-    const clattn_dtype type = o->weights == CLATTN_NONE ? d->dtype : o->weights;
+    const clattn_dtype type = o->weights == CLATTN_NONE ? w->dtype : o->weights;
     const bool quantised = type == CLATTN_I8 || type == CLATTN_I4;
 
     if (quantised && o->transposed)
         return fail(EXIT_INPUT, "--transposed is for weights that are not quantised");
     if (quantised)
-        return upload_quantised(d, job, type, part);
+        return input_quantised(w, job, type, part);
     if (o->transposed)
-        return upload_transposed(d, &job->w, type, part);
-    return device_upload(d->session, "w", &job->w, type, &d->w, &part->w);
+        return input_transposed(w, &job->w, type, part);
+    work_input(w, "w", &job->w, type, &part->w);
+    return EXIT_OK;
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -157,66 +156,44 @@ static void split_heads(clattn_tensor *t, int64_t heads)
     t->stride[3] = 1;
 }
 
-int proj_device_open(struct proj_device *d, struct session *s, const struct proj_job *job,
-                     clattn_dtype dtype, const char *kernel, const struct array *y)
+static void split_rows(clattn_tensor *x)
+{
+    if (x->rank != 2)
+        return;
+    x->rank = 3;
+    x->shape[2] = x->shape[1];
+    x->shape[1] = x->shape[0];
+    x->shape[0] = 1;
+    x->stride[1] = x->stride[0];
+    x->stride[2] = 1;
+}
+
+int proj_job_open(struct work *w, struct session *s, const struct proj_job *job, clattn_dtype dtype,
+                  const char *kernel, struct array *y)
 {
     const struct proj_options *o = &job->options;
     struct clattn_projection_params *p =
-        clattn_projection_params(.start = o->start, .kernel = kernel);
-    clattn_projection_part *part = &p->parts[0];
-    int code;
+        work_begin(w, s, dtype, &projection_calls,
+                   clattn_projection_params(.start = o->start, .kernel = kernel));
 
-    *d = (struct proj_device){ .session = s, .dtype = dtype };
-    d->output_bytes = (double)(y->count * clattn_dtype_size(dtype));
-    if ((code = device_upload(s, "x", &job->x, dtype, &d->x, &p->x)) != EXIT_OK
-        || (code = upload_weights(d, job, part)) != EXIT_OK
-        || (code = device_upload(s, "b", &job->b, dtype, &d->b, &part->bias)) != EXIT_OK
-        || (code =
-                device_upload(s, "residual", &job->residual, dtype, &d->residual, &part->residual))
-               != EXIT_OK
-        || (code = device_output(s, y, dtype, &d->y, &part->y)) != EXIT_OK)
+    if (!p)
+        return w->code;
+    clattn_projection_part *part = &p->parts[0];
+    work_input(w, "x", &job->x, dtype, &p->x);
+    const int code = input_weights(w, job, part);
+    if (code != EXIT_OK)
         return code;
+    work_input(w, "b", &job->b, dtype, &part->bias);
+    work_input(w, "residual", &job->residual, dtype, &part->residual);
+    work_output(w, y, dtype, &part->y);
     part->rotary = o->rotary;
     part->rotary_base = o->base;
-    if (o->heads > 1) {
+    if (w->code == EXIT_OK && o->heads > 1) {
         split_heads(&part->y, o->heads);
         split_heads(&part->residual, o->heads);
-        if (p->x.rank == 2) {
-            p->x.rank = 3;
-            p->x.shape[2] = p->x.shape[1];
-            p->x.shape[1] = p->x.shape[0];
-            p->x.shape[0] = 1;
-            p->x.stride[1] = p->x.stride[0];
-            p->x.stride[2] = 1;
-        }
+        split_rows(&p->x);
     }
-    clattn_status status = clattn_plan_projection(s->ctx, p, &d->plan);
-    if (status == CLATTN_OK)
-        status = clattn_plan_describe(d->plan, &d->info);
-    return status == CLATTN_OK ? EXIT_OK : session_fail(s, status);
-}
-
-int proj_device_run(struct proj_device *d)
-{
-    clattn_status status = clattn_plan_run(d->plan);
-
-    if (status == CLATTN_OK)
-        status = clattn_finish(d->session->ctx);
-    return status == CLATTN_OK ? EXIT_OK : session_fail(d->session, status);
-}
-
-int proj_device_read(struct proj_device *d, struct array *y)
-{
-    return device_download(d->session, d->y, d->dtype, y);
-}
-
-void proj_device_close(struct proj_device *d)
-{
-    clattn_buffer **all[] = { &d->x, &d->w, &d->scale, &d->b, &d->residual, &d->y };
-
-    clattn_plan_destroy(&d->plan);
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        clattn_buffer_destroy(all[i]);
+    return work_plan(w);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -265,19 +242,15 @@ void proj_options_specs(struct proj_options *o, struct option_spec *specs)
 
 void proj_options_text(const struct proj_options *o, char *text, size_t size)
 {
-    char heads[32] = "";
-
+    *text = 0;
+    if (o->weights != CLATTN_NONE)
+        add_word(text, size, "weights=%s", clattn_dtype_name(o->weights));
+    if (o->transposed)
+        add_word(text, size, "transposed");
+    if (o->rotary != CLATTN_ROTARY_NONE)
+        add_word(text, size, "rotary=%s", o->rotary == CLATTN_ROTARY_NEOX ? "neox" : "gptj");
     if (o->heads > 1)
-        snprintf(heads, sizeof heads, " heads=%" PRId64, o->heads);
-    snprintf(text, size, "%s%s%s%s%s", o->weights == CLATTN_NONE ? "" : " weights=",
-             o->weights == CLATTN_NONE ? "" : clattn_dtype_name(o->weights),
-             o->transposed ? " transposed" : "",
-             o->rotary == CLATTN_ROTARY_NONE   ? ""
-             : o->rotary == CLATTN_ROTARY_NEOX ? " rotary=neox"
-                                               : " rotary=gptj",
-             heads);
-    if (*text == ' ')
-        memmove(text, text + 1, strlen(text));
+        add_word(text, size, "heads=%" PRId64, o->heads);
 }
 
 /* ------------------------------------------------------------------------------------------ */

@@ -3,8 +3,7 @@
 #ifndef PROJ_JOB_H
 #define PROJ_JOB_H
 
-#include "array.h"
-#include "session.h"
+#include "work.h"
 
 struct proj_options {
     clattn_dtype weights; /* NONE: the storage dtype; also i8 and i4, quantised here */
@@ -24,21 +23,9 @@ struct proj_job {
 int proj_job_result(const struct proj_job *job, struct array *y);
 void proj_job_free(struct proj_job *job);
 
-struct proj_device {
-    struct session *session;
-    clattn_buffer *x, *w, *scale, *b, *residual, *y;
-    clattn_dtype dtype;
-    clattn_plan *plan;
-    clattn_plan_info info;
-    double output_bytes;
-};
-
-/* As attn_device_open() and its sisters. */
-int proj_device_open(struct proj_device *d, struct session *s, const struct proj_job *job,
-                     clattn_dtype dtype, const char *kernel, const struct array *y);
-int proj_device_run(struct proj_device *d);
-int proj_device_read(struct proj_device *d, struct array *y);
-void proj_device_close(struct proj_device *d);
+/* As attn_job_open(). */
+int proj_job_open(struct work *w, struct session *s, const struct proj_job *job, clattn_dtype dtype,
+                  const char *kernel, struct array *y);
 
 /* --weights, --transposed, --rotary, --heads, --rotary-base and --start. */
 enum { PROJ_NUM_OPTIONS = 6 };

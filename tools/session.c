@@ -50,14 +50,6 @@ int session_fail(const struct session *s, clattn_status status)
     return fail(exit_code(status), "%s", *text ? text : clattn_status_text(status));
 }
 
-int session_buffer(struct session *s, clattn_dtype dtype, size_t count, clattn_buffer **out)
-{
-    const size_t size = clattn_dtype_size(dtype);
-    const clattn_status status = clattn_buffer_create(s->ctx, count ? count * size : 1, out);
-
-    return status == CLATTN_OK ? EXIT_OK : session_fail(s, status);
-}
-
 int session_peaks(struct session *s, struct peaks *best)
 {
     struct peaks p;
@@ -77,8 +69,8 @@ struct floor_time peaks_floor(const struct peaks *peaks, double flops, double by
     const double compute = flops / peaks->gflops * 1e-3;
     const double memory = bytes / peaks->gbytes_per_s * 1e-3;
 
-    return compute >= memory ? (struct floor_time){ compute, "compute" }
-                             : (struct floor_time){ memory, "memory" };
+    return compute >= memory ? (struct floor_time){ compute, false }
+                             : (struct floor_time){ memory, true };
 }
 
 double now_us(void)

@@ -18,9 +18,6 @@ void session_close(struct session *s);
 /* Prints the sentence of the call that returned status; returns the exit code that fits. */
 int session_fail(const struct session *s, clattn_status status);
 
-/* A plan's tensors hold n elements of a dtype; creates device memory for them, at least 1 byte. */
-int session_buffer(struct session *s, clattn_dtype dtype, size_t count, clattn_buffer **out);
-
 /* What the device can reach; a second call keeps the larger numbers. */
 struct peaks {
     double gflops, gbytes_per_s;
@@ -30,7 +27,7 @@ int session_peaks(struct session *s, struct peaks *best);
 /* The least time a problem can take on such a device. */
 struct floor_time {
     double us;
-    const char *bound; /* "compute" or "memory" */
+    bool memory_bound; /* else by compute */
 };
 struct floor_time peaks_floor(const struct peaks *peaks, double flops, double bytes);
 

@@ -13,8 +13,8 @@ from cli_harness import (BAD_INPUT, MISMATCH, NO_DEVICE, USAGE, Cli, close, coun
                          npy_with_header, random_values, read_npy, run_all, write)
 
 COMMANDS = ["devices", "kernels", "attention", "argmax", "run", "verify", "bench", "cost"]
-BENCH_KEYS = ("op shape flags dtype device kernel config origin runs median_us min_us flops bytes "
-              "intensity gflops gbytes_per_s bound floor_us fraction peak_gflops "
+BENCH_KEYS = ("op shape flags dtype device kernel config origin runs rotated median_us min_us "
+              "flops bytes intensity gflops gbytes_per_s bound floor_us fraction peak_gflops "
               "peak_gbytes_per_s workspace_bytes workspace_over_output").split()
 
 

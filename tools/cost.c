@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cost.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct cost_row *cost_add(struct cost_table *t, const char *name)
+{
+    struct cost_row *row = &t->row[t->rows++];
+
+    *row = (struct cost_row){ .flops = 0 };
+    snprintf(row->name, sizeof row->name, "%s", name);
+    return row;
+}
+
+const char *floor_bound(const struct floor_time *floor)
+{
+    return floor->memory_bound ? "memory" : "compute";
+}
+
+void json_floor(json_t *object, const struct floor_time *floor)
+{
+    json_text(object, "bound", floor_bound(floor));
+    json_number(object, "floor_us", floor->us);
+}
+
+void json_peaks(json_t *object, const struct peaks *peaks)
+{
+    json_number(object, "peak_gflops", peaks->gflops);
+    json_number(object, "peak_gbytes_per_s", peaks->gbytes_per_s);
+}
+
+static struct floor_time floor_of(const struct cost_row *row, const struct cost_subject *of)
+{
+    return peaks_floor(&of->peaks, row->flops, row->bytes);
+}
+
+static void add_row_json(json_t *o, const struct cost_table *t, const struct cost_row *row,
+                         const struct cost_subject *of)
+{
+    const struct floor_time floor = floor_of(row, of);
+
+    if (t->key)
+        json_text(o, t->key, row->name);
+    if (t->part_key)
+        json_text(o, t->part_key, row->part);
+    for (int c = 0; c < t->columns; c++)
+        json_number(o, t->column[c].key, row->value[c]);
+    json_number(o, "flops", row->flops);
+    json_number(o, "bytes", row->bytes);
+    json_number(o, "intensity", row->flops / row->bytes);
+    json_floor(o, &floor);
+}
+
+static void print_json(const struct cost_table *t, const struct cost_subject *of)
+{
+    json_t *o = json_object(), *list = json_array();
+
+    json_text(o, "op", of->op);
+    json_text(o, "shape", of->shape);
+    json_text(o, "flags", of->flags);
+    json_text(o, "dtype", clattn_dtype_name(of->dtype));
+    json_text(o, "device", of->device->name);
+    json_peaks(o, &of->peaks);
+    add_row_json(o, t, &t->row[t->given], of);
+    for (int i = 0; i < t->facts; i++)
+        json_number(o, t->fact[i].key, t->fact[i].value);
+    for (int i = 0; i < t->rows; i++) {
+        json_t *row = json_object();
+        add_row_json(row, t, &t->row[i], of);
+        json_array_append_new(list, row);
+    }
+    json_object_set_new(o, t->list, list);
+    json_print(o);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Text                                                                                       */
+
+static void add_head(const struct cost_table *t, struct table *text)
+{
+    static const char *const common[] = { "compute", "bytes", "flop/B", "bound", "floor" };
+    const char *cells[MAX_COLUMNS];
+
+    cells[text->columns++] = "";
+    if (t->part_key)
+        cells[text->columns++] = "";
+    for (int c = 0; c < t->columns; c++) {
+        if (t->column[c].title)
+            cells[text->columns++] = t->column[c].title;
+    }
+    for (int c = 0; c < 5; c++)
+        cells[text->columns++] = common[c];
+    table_row(text, cells);
+}
+
+static void add_row_text(const struct cost_table *t, const struct cost_row *row,
+                         const struct cost_subject *of, struct table *text)
+{
+    const struct floor_time floor = floor_of(row, of);
+    char name[32], values[COST_MAX_COLUMNS][24], flops[32], intensity[32];
+    const char *cells[MAX_COLUMNS];
+    int n = 0;
+
+    snprintf(name, sizeof name, "%s%s", row->name, row == &t->row[t->given] ? " *" : "");
+    cells[n++] = name;
+    if (t->part_key)
+        cells[n++] = row->part;
+    for (int c = 0; c < t->columns; c++) {
+        if (!t->column[c].title)
+            continue;
+        snprintf(values[c], sizeof values[c], "%.0f", row->value[c]);
+        cells[n++] = t->column[c].bytes ? bytes_text(row->value[c]) : values[c];
+    }
+    snprintf(flops, sizeof flops, "%.4g GFLOP", row->flops * 1e-9);
+    snprintf(intensity, sizeof intensity, "%.3g", row->flops / row->bytes);
+    cells[n++] = flops;
+    cells[n++] = bytes_text(row->bytes);
+    cells[n++] = intensity;
+    cells[n++] = floor_bound(&floor);
+    cells[n++] = time_text(floor.us);
+    table_row(text, cells);
+}
+
+static void print_text(const struct cost_table *t, const struct cost_subject *of)
+{
+    const struct peaks *peaks = &of->peaks;
+    struct table text = { .columns = 0 };
+
+    printf("%s %s %s%s%s\n", of->op, of->shape, clattn_dtype_name(of->dtype), *of->flags ? " " : "",
+           of->flags);
+    printf(
+        "  device  %s: %.0f GFLOP/s, %.1f GB/s, so %.1f flop/B part memory from compute bound\n\n",
+        of->device->name, peaks->gflops, peaks->gbytes_per_s, peaks->gflops / peaks->gbytes_per_s);
+    add_head(t, &text);
+    for (int i = 0; i < t->rows; i++)
+        add_row_text(t, &t->row[i], of, &text);
+    table_print(&text);
+    printf("\n%s\n", t->note);
+}
+
+void cost_print(const struct cost_table *t, const struct cost_subject *of, bool json)
+{
+    if (json)
+        print_json(t, of);
+    else
+        print_text(t, of);
+}
