@@ -20,7 +20,7 @@ static const struct usage usage = {
              "  clattn bench attention --shape 1,8,8,1024,1024,64 --causal --dtype f16 --json\n",
 };
 
-enum { MAX_ITEMS = 3 * MAX_TEXTS, MORE_PEAKS = 4 };
+enum { MAX_ITEMS = 3 * MAX_TEXTS };
 
 struct bench {
     const struct op *op;
@@ -69,7 +69,10 @@ static int open_works(struct bench *b, struct work *works, int *count)
     return EXIT_OK;
 }
 
-/* What is bound by memory must not be timed in a cache; all copies may take a quarter of memory. */
+/*
+ * What is bound by memory must not be timed in a cache, nor what is near it: the peaks may yet come
+ * out otherwise. All copies together may take a quarter of memory.
+ */
 static int rotate(struct bench *b, struct work *works, int n)
 {
     const double room = (double)b->session.device->global_bytes / 4 / n;
@@ -77,25 +80,10 @@ static int rotate(struct bench *b, struct work *works, int n)
 
     for (int i = 0; i < n && code == EXIT_OK; i++) {
         const clattn_plan_info *info = &works[i].info;
-        if (peaks_floor(&b->peaks, info->flops, info->bytes).memory_bound)
+        if (peaks_floor(&b->peaks, info->flops, 2 * info->bytes).memory_bound)
             code = work_rotate(&works[i], room);
     }
     return code;
-}
-
-/*
- * Nothing is faster than its floor: if a run was, something else kept the device busy while its
- * peaks were measured.
- */
-static bool beats_floor(const struct bench *b, const struct work *works, int n,
-                        const struct timing *timing)
-{
-    for (int i = 0; i < n; i++) {
-        const clattn_plan_info *info = &works[i].info;
-        if (timing[i].min_us < peaks_floor(&b->peaks, info->flops, info->bytes).us)
-            return true;
-    }
-    return false;
 }
 
 static int time_works(struct bench *b, struct work *works, int n, struct timing *timing)
@@ -106,11 +94,7 @@ static int time_works(struct bench *b, struct work *works, int n, struct timing 
         code = rotate(b, works, n);
     if (code == EXIT_OK)
         code = measure_works(&b->session, n, works, timing);
-    if (code == EXIT_OK)
-        code = session_peaks(&b->session, &b->peaks);
-    for (int i = 0; i < MORE_PEAKS && code == EXIT_OK && beats_floor(b, works, n, timing); i++)
-        code = session_peaks(&b->session, &b->peaks);
-    return code;
+    return code == EXIT_OK ? measure_peaks(&b->session, n, works, timing, &b->peaks) : code;
 }
 
 static void print_works(struct bench *b, const char *shape, const struct work *works, int n,

@@ -33,16 +33,13 @@ static int load(const struct file_job *f)
 /* The first run may still have compiled or touched memory for the first time. */
 static int run_twice(struct work *w, struct performance *p)
 {
-    int code = session_peaks(w->session, &p->peaks);
-
-    if (code == EXIT_OK)
-        code = work_run(w);
+    work_run(w);
     const double start = now_us();
-    if (code == EXIT_OK)
-        code = work_run(w);
+    const int code = work_run(w);
     const double us = now_us() - start;
+
     p->timing = (struct timing){ us, us, 1 };
-    return code == EXIT_OK ? session_peaks(w->session, &p->peaks) : code;
+    return code == EXIT_OK ? measure_peaks(w->session, 1, w, &p->timing, &p->peaks) : code;
 }
 
 static int write_outputs(const struct file_job *f, struct outputs *files)

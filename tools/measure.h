@@ -16,6 +16,13 @@ struct timing {
  */
 int measure_works(struct session *s, int n, struct work *works, struct timing *out);
 
+/*
+ * Measures what the device can reach, and again while a work was faster than its floor: nothing
+ * is, so something else kept the device busy meanwhile. best keeps the larger numbers.
+ */
+int measure_peaks(struct session *s, int n, const struct work *works, const struct timing *timing,
+                  struct peaks *best);
+
 struct performance {
     const char *op, *shape, *flags; /* flags: "causal window=16,0", may be "" */
     const struct work *work;

@@ -15,7 +15,7 @@ enum { GROUP = 32 }; /* weights that share an i4 scale */
 
 int proj_job_result(const struct proj_job *job, struct array *y)
 {
-    const struct array *x = &job->x, *w = &job->w;
+    const struct array *x = &job->x, *w = &job->w, *b = &job->b, *residual = &job->residual;
     int64_t shape[3];
 
     if (x->rank != 2 && x->rank != 3)
@@ -27,9 +27,16 @@ int proj_job_result(const struct proj_job *job, struct array *y)
     if (heads < 1 || w->shape[0] % heads != 0)
         return fail(EXIT_INPUT, "w has %" PRId64 " rows, they are not %" PRId64 " heads",
                     w->shape[0], heads);
+    if (b->dtype != CLATTN_NONE && (b->rank != 1 || b->shape[0] != w->shape[0]))
+        return fail(EXIT_INPUT, "the bias is %s, need %s", shape_text(b->rank, b->shape),
+                    shape_text(1, w->shape));
     memcpy(shape, x->shape, sizeof shape);
     shape[x->rank - 1] = w->shape[0];
-    return array_new(y, CLATTN_F32, x->rank, shape);
+    const int code = array_new(y, CLATTN_F32, x->rank, shape);
+    if (code == EXIT_OK && residual->dtype != CLATTN_NONE && !array_same_shape(residual, y))
+        return fail(EXIT_INPUT, "the residual is %s, y is %s",
+                    shape_text(residual->rank, residual->shape), shape_text(y->rank, y->shape));
+    return code;
 }
 
 void proj_job_free(struct proj_job *job)

@@ -19,7 +19,7 @@ struct proj_job {
     struct proj_options options;
 };
 
-/* Checks ranks, and the head count; the library checks the rest. Makes a zeroed y. */
+/* Checks ranks, heads, bias and residual; the library checks the rest. Makes a zeroed y. */
 int proj_job_result(const struct proj_job *job, struct array *y);
 void proj_job_free(struct proj_job *job);
 

@@ -2,6 +2,7 @@
 """What the CLI tests share: running the program, .npy files without numpy, TAP output."""
 import ast
 import json
+import math
 import os
 import random
 import shutil
@@ -12,6 +13,11 @@ import tempfile
 import traceback
 
 OK, MISMATCH, USAGE, NO_DEVICE, BAD_INPUT = range(5)
+
+# Fields of a line of bench --json, and of the report of an operation's subcommand.
+BENCH_KEYS = ("op shape flags dtype device kernel config origin runs rotated median_us min_us "
+              "flops bytes intensity gflops gbytes_per_s bound floor_us fraction peak_gflops "
+              "peak_gbytes_per_s workspace_bytes workspace_over_output").split()
 
 CODES = {"<f4": "f", "<f2": "e", "<f8": "d", "|b1": "?", "|u1": "B", "<i4": "i", "<i8": "q"}
 
@@ -103,6 +109,23 @@ class Cli:
     def json_lines(self, *args, code=OK):
         return [json.loads(line) for line in self(*args, "--json", code=code).stdout.splitlines()]
 
+    def opencl(self):
+        """The OpenCL devices that can be used."""
+        devices = json.loads(self("devices", "--json").stdout)
+        return [d for d in devices if d["type"] != "native" and d["usable"]]
+
+
+def check_report(r):
+    """A report is complete and agrees with itself."""
+    assert set(BENCH_KEYS) <= set(r), set(BENCH_KEYS) - set(r)
+    assert 0 < r["min_us"] <= r["median_us"] and r["bound"] in ("compute", "memory")
+    floors = (r["flops"] / r["peak_gflops"] / 1e3, r["bytes"] / r["peak_gbytes_per_s"] / 1e3)
+    assert r["bound"] == ("memory" if floors[1] > floors[0] else "compute"), r
+    for key, want in [("floor_us", max(floors)), ("fraction", r["floor_us"] / r["median_us"]),
+                      ("gflops", r["flops"] / r["median_us"] / 1e3),
+                      ("gbytes_per_s", r["bytes"] / r["median_us"] / 1e3)]:
+        assert math.isclose(r[key], want, rel_tol=1e-6), (key, r[key], want)
+
 
 def run_all(tests, cli):
     """Prints TAP. A test is a function of the Cli; its first docstring line is its name."""
@@ -120,3 +143,10 @@ def run_all(tests, cli):
                 print(f"# {line}", flush=True)
     shutil.rmtree(cli.root, ignore_errors=True)
     sys.exit(1 if failed else 0)
+
+
+def main(tests, doc):
+    """The main program of a file of tests: NAME.py CLATTN GOLDEN."""
+    if len(sys.argv) != 3:
+        sys.exit(doc)
+    run_all(tests, Cli(sys.argv[1], sys.argv[2]))

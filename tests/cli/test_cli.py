@@ -7,15 +7,12 @@ import os
 import random
 import shutil
 import struct
-import sys
 
-from cli_harness import (BAD_INPUT, MISMATCH, NO_DEVICE, USAGE, Cli, close, count, npy_bytes,
-                         npy_with_header, random_values, read_npy, run_all, write)
+from cli_harness import (BAD_INPUT, BENCH_KEYS, MISMATCH, NO_DEVICE, USAGE, close, count, main,
+                         npy_bytes, npy_with_header, random_values, read_npy, write)
 
-COMMANDS = ["devices", "kernels", "attention", "argmax", "run", "verify", "bench", "cost"]
-BENCH_KEYS = ("op shape flags dtype device kernel config origin runs rotated median_us min_us "
-              "flops bytes intensity gflops gbytes_per_s bound floor_us fraction peak_gflops "
-              "peak_gbytes_per_s workspace_bytes workspace_over_output").split()
+COMMANDS = ["devices", "kernels", "attention", "argmax", "linear-attention", "project", "run",
+            "verify", "bench", "cost"]
 
 
 # ---- what attention should be, for one head ----
@@ -99,14 +96,6 @@ def test_usage(cli):
         (("argmax", "q.npy", "k.npy", "v.npy"), "-o O.npy"),
         (("run",), "CASE"), (("run", "x"), "-o DIR"), (("run", "x", "y", "-o", "z"), "one CASE"),
         (("verify",), "CASE"), (("devices", "x"), "no arguments"), (("kernels", "x"), "arguments"),
-        (("bench",), "operation"), (("bench", "atention"), "did you mean attention?"),
-        (("bench", "zzz"), "unknown operation 'zzz'"), (("bench", "attention"), "--shape"),
-        (("bench", "--json", "attention"), ""), (("cost", "attention"), "--shape"),
-        (("cost", "attention", "--shape", "1,2,3"), "'1,2,3'"),
-        (("cost", "attention", "--shape", "1,2,2,4,4,8,8,8"), "'1,2,2,4,4,8,8,8'"),
-        (("bench", "attention", "--shape", "1,2,2,4,4,x"), "'1,2,2,4,4,x'"),
-        (("bench", "attention", "--shape", "1,2,2,-4,4,8"), "-4"),
-        (("bench", "attention", "--shape", "1,2,2,99999999999999999999,4,8"), "99999999999999"),
     ]:
         cli.refuses(*args, code=USAGE, says=says)
 
@@ -641,60 +630,11 @@ def test_verify_mismatch(cli):
     cli("verify", case, good, "--device", "cpu", code=BAD_INPUT)
 
 
-# ---- bench and cost ----
-
-def test_bench(cli):
-    """bench reports every field, for each shape, dtype and kernel."""
-    shapes = ("1,4,2,33,65,16", "2,4,1,1,100,16,8")
-    reports = cli.json_lines("bench", "attention", "--shape", shapes[0], "--shape", shapes[1],
-                             "--dtype", "f32", "--dtype", "f16", "--device", "cpu", "--causal",
-                             "--window", "50,0", "--mask", "--bias", "--alibi", "--sinks", "--lse")
-    assert [(r["shape"], r["dtype"]) for r in reports] == [
-        (shape, dtype) for shape in shapes for dtype in ("f32", "f16")]
-    for r in reports:
-        assert set(BENCH_KEYS) <= set(r), set(BENCH_KEYS) - set(r)
-        assert r["op"] == "attention" and r["runs"] >= 7
-        assert 0 < r["min_us"] <= r["median_us"] and r["bound"] in ("compute", "memory")
-        assert math.isclose(r["fraction"], r["floor_us"] / r["median_us"], rel_tol=1e-6)
-        floors = (r["flops"] / r["peak_gflops"] / 1e3, r["bytes"] / r["peak_gbytes_per_s"] / 1e3)
-        assert math.isclose(r["floor_us"], max(floors), rel_tol=1e-6)
-        assert math.isclose(r["gflops"], r["flops"] / r["median_us"] / 1e3, rel_tol=1e-6)
-        assert r["flags"] == "causal window=50,0 mask bias alibi sinks lse", r["flags"]
-    text = cli("bench", "attention", "--shape", "1,1,1,8,8,8", "--device", "cpu").stdout
-    assert "median" in text and "floor" in text and "workspace" in text
-    for shape in ("1,3,2,4,4,8", "1,2,2,4,4,0"):
-        for command in ("bench", "cost"):
-            cli.refuses(command, "attention", "--shape", shape, "--device", "cpu", code=BAD_INPUT)
-
-
-def test_cost(cli):
-    """cost counts what bench counts, and compares MHA, GQA and MQA."""
-    for args in [("--shape", "1,8,2,64,96,32,16", "--causal", "--dtype", "f16"),
-                 ("--shape", "2,4,4,30,20,8", "--window", "3,2", "--mask", "--bias", "--lse"),
-                 ("--shape", "1,6,1,5,9,8", "--causal=top-left", "--probs"),
-                 ("--shape", "1,2,1,0,9,8"), ("--shape", "1,2,1,9,0,8", "--causal")]:
-        (cost,) = cli.json_lines("cost", "attention", *args, "--device", "cpu")
-        (bench,) = cli.json_lines("bench", "attention", *args, "--device", "cpu")
-        for key in ("op", "shape", "flags", "dtype", "device", "flops", "bytes"):
-            assert cost[key] == bench[key], (args, key, cost[key], bench[key])
-        variants = {v["variant"]: v for v in cost["variants"]}
-        assert variants["MQA"]["Hk"] == 1 and variants["MHA"]["Hk"] == int(args[1].split(",")[1])
-        assert len({v["flops"] for v in cost["variants"]}) == 1
-    for args in [("--shape", "1,8,2,64,96,32,16", "--causal", "--dtype", "f16", "--index"),
-                 ("--shape", "2,4,4,30,20,8", "--window", "3,2", "--mask")]:
-        (cost,) = cli.json_lines("cost", "argmax", *args, "--device", "cpu")
-        (bench,) = cli.json_lines("bench", "argmax", *args, "--device", "cpu")
-        for key in ("op", "shape", "flags", "dtype", "device", "flops", "bytes"):
-            assert cost[key] == bench[key], (args, key, cost[key], bench[key])
-        assert bench["op"] == "argmax" and bench["kernel"] == "argmax_native"
-    text = cli("cost", "attention", "--shape", "1,32,8,1,500000000,128", "--device", "cpu").stdout
-    assert "MHA" in text and "GQA *" in text and "MQA" in text
-
+# ---- OpenCL ----
 
 def test_opencl(cli):
     """run and attention work on an OpenCL device too."""
-    devices = json.loads(cli("devices", "--json").stdout)
-    opencl = [d for d in devices if d["type"] != "native" and d["usable"]]
+    opencl = cli.opencl()
     if not opencl:
         return "no OpenCL device"
     case, out = os.path.join(cli.golden, "attn_alibi"), cli.folder()
@@ -712,10 +652,7 @@ TESTS = [test_help, test_usage, test_devices, test_no_device, test_attention_val
          test_attention_report, test_attention_empty, test_attention_shapes, test_attention_paths,
          test_attention_mode, test_read_only, test_missing_files, test_npy_truncated,
          test_npy_headers, test_npy_versions, test_npy_flips, test_run_case, test_run_folder,
-         test_run_unknown_op, test_run_index, test_verify, test_verify_mismatch, test_bench,
-         test_cost, test_opencl]
+         test_run_unknown_op, test_run_index, test_verify, test_verify_mismatch, test_opencl]
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    run_all(TESTS, Cli(sys.argv[1], sys.argv[2]))
+    main(TESTS, __doc__)
