@@ -164,7 +164,7 @@ __kernel void linear_chunk(LINEAR_ARGS)
 #pragma unroll
             for (int j = 0; j < DEPTH / TC; j++) {
                 const int r = tr + i * TR, at = tc + j * TC;
-                const int seen = at < n && (!CAUSAL || key + at <= row0 + r);
+                const int seen = (!CAUSAL || key + at <= row0 + r) && at < n;
                 const float sim = similarity(p[i * (DEPTH / TC) + j], c);
                 ((__local float *)a)[r * LD + at] = seen ? sim : MASKED;
                 den[i] += seen ? sim : 0.0f;

@@ -166,7 +166,7 @@ __kernel void linear_cpu(LINEAR_ARGS)
                                sums[r * VALUE_VECS + x] * normalizer(den[r]), VALUE_DIM - x * 16);
             }
         }
-        if (WALK && states && (row + CHUNK < end || (HAS_OUT && segs == 1)))
+        if (WALK && states && ((HAS_OUT && segs == 1) || row + CHUNK < end))
             update_state(state, made, keys, values, nk, c);
         for (int j = 0; CANCELS & WALK && j < nk; j++)
             add_exact(z, k, ROW_OF(k, b, hk, s.k0 + row + j));

@@ -125,7 +125,7 @@ __kernel void proj_few_cpu(PROJ_ARGS)
     const int slot0 = tile * WIDTH;
     const block16 q = block_of(&p, slot0);
     weights w[16];
-    for (int c = 0; c < 16 && W_ALONG == ALONG_M; c++) {
+    for (int c = 0; W_ALONG == ALONG_M && c < 16; c++) {
         w[c] = c == 0 || q.lie != TOGETHER ? weights_of(&p, slot0 + c) : w[0];
         if (q.lie == TOGETHER) {
             w[c].at += c * (size_t)p.w_k;
