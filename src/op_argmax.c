@@ -4,8 +4,7 @@
 
 #include "attn_check.h"
 #include "attn_cost.h"
-#include "params.h"
-#include "plan.h"
+#include "op.h"
 
 typedef struct clattn_argmax_params argmax_params;
 
@@ -37,8 +36,13 @@ static void rebase(void *problem, int64_t floats)
     p->work_o += floats;
 }
 
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
+
 const cla_op cla_op_argmax = {
     .name = "argmax",
+    .params = { .size = CLA_PARAMS_SIZE(argmax_params),
+                .kernel = offsetof(argmax_params, kernel),
+                .check = check },
     .size = sizeof(cla_attn),
     .slots = slots,
     .work = offsetof(cla_attn, work),
@@ -60,74 +64,47 @@ static clattn_status index_view(clattn_ctx *ctx, const argmax_params *u, cla_att
     return cla_attn_check_rows(ctx, OP, "index", p, &p->index);
 }
 
-/* The whole validation: params -> problem and pin. Nothing has happened when it fails. */
-static clattn_status make_problem(clattn_ctx *ctx, const argmax_params *user, cla_attn *p,
-                                  cla_kv_bound bound, cla_pin *pin)
+/* The whole validation: params -> problem. Nothing has happened when it fails. */
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem)
 {
-    CLA_TRY(cla_enter(ctx));
-    CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "argmax: params is NULL");
-    argmax_params u;
-    CLA_TRY(cla_params_read(ctx, OP, &u, sizeof u, user));
-    memset(p, 0, sizeof *p);
-    *pin = (cla_pin){ u.kernel, NULL };
+    argmax_params *u = params;
+    cla_attn *p = problem;
     p->scale = 1;
     p->bias_type = CLATTN_F32;
-    const cla_kv_use use = { OP, u.kv, u.kv_sequence, &u.q, &u.k, &u.v, &u.layout, &u.max_seqlen_k,
-                             cla_present(&u.mask) };
-    CLA_TRY(cla_attn_use_kv(ctx, &use, bound));
-    const cla_attn_tensors tensors = { OP, &u.q, &u.k, &u.v, &u.o, &u.cu_seqlens_q,
-                                       &u.cu_seqlens_k, u.max_seqlen_q, u.max_seqlen_k,
-                                       &u.layout };
+    const cla_kv_use use = { OP, u->kv, u->kv_sequence, &u->q, &u->k, &u->v, &u->layout,
+                             &u->max_seqlen_k, cla_present(&u->mask) };
+    CLA_TRY(cla_attn_use_kv(ctx, &use, once ? CLA_KV_NOW : CLA_KV_ALL));
+    const cla_attn_tensors tensors = { OP, &u->q, &u->k, &u->v, &u->o, &u->cu_seqlens_q,
+                                       &u->cu_seqlens_k, u->max_seqlen_q, u->max_seqlen_k,
+                                       &u->layout };
     CLA_TRY(cla_attn_check_tensors(ctx, &tensors, p));
     const bool quantised = p->kv_type == CLATTN_I8 || p->kv_type == CLATTN_I4;
     CLA_REQUIRE(ctx, p->out_type == (quantised ? CLATTN_F32 : p->kv_type), CLATTN_ERR_ARG,
                 "argmax: o is %s and v is %s; o holds stored values, %s",
-                clattn_dtype_name(u.o.dtype), clattn_dtype_name(u.v.dtype),
+                clattn_dtype_name(u->o.dtype), clattn_dtype_name(u->v.dtype),
                 quantised ? "which are f32" : "the dtypes must be the same");
-    CLA_TRY(index_view(ctx, &u, p));
-    p->has_mask = cla_present(&u.mask);
+    CLA_TRY(index_view(ctx, u, p));
+    p->has_mask = cla_present(&u->mask);
     if (p->has_mask)
-        CLA_TRY(cla_attn_check_scores(ctx, OP, "mask", CLA_DTYPE_BIT(CLATTN_U8), &u.mask, p,
+        CLA_TRY(cla_attn_check_scores(ctx, OP, "mask", CLA_DTYPE_BIT(CLATTN_U8), &u->mask, p,
                                       &p->mask));
-    const cla_visibility seen = { u.causal, u.window, u.window_left, u.window_right };
+    const cla_visibility seen = { u->causal, u->window, u->window_left, u->window_right };
     CLA_TRY(cla_attn_check_visibility(ctx, OP, &seen, p));
-    cla_attn_limit_window(u.kv, p);
-    return cla_check_overlap(ctx, &cla_op_argmax, p);
+    cla_attn_limit_window(u->kv, p);
+    return CLATTN_OK;
 }
 
 clattn_status clattn_argmax(clattn_ctx *ctx, const argmax_params *params)
 {
-    cla_attn p;
-    cla_pin pin;
-    CLA_TRY(make_problem(ctx, params, &p, CLA_KV_NOW, &pin));
-    return cla_plan_call(ctx, &cla_op_argmax, &p, &pin);
+    return cla_op_call(ctx, &cla_op_argmax, params);
 }
 
 clattn_status clattn_plan_argmax(clattn_ctx *ctx, const argmax_params *params, clattn_plan **out)
 {
-    cla_attn p;
-    cla_pin pin;
-    if (out)
-        *out = NULL;
-    CLA_TRY(make_problem(ctx, params, &p, CLA_KV_ALL, &pin));
-    CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_plan_argmax: out is NULL");
-    CLA_TRY(cla_plan_make(ctx, &cla_op_argmax, &p, &pin, out));
-    cla_plan_hold_buffers(*out);
-    return CLATTN_OK;
-}
-
-clattn_status cla_argmax_run(clattn_plan *plan, const argmax_params *params,
-                             const cla_events *events)
-{
-    cla_attn p;
-    cla_pin pin;
-    CLA_TRY(cla_plan_enter(plan, &cla_op_argmax));
-    CLA_TRY(make_problem(plan->ctx, params, &p, CLA_KV_ALL, &pin));
-    return cla_plan_run_on(plan, &p, events);
+    return cla_op_plan(ctx, &cla_op_argmax, params, out);
 }
 
 clattn_status clattn_plan_run_argmax(clattn_plan *plan, const argmax_params *params)
 {
-    static const cla_events none = { 0 };
-    return cla_argmax_run(plan, params, &none);
+    return cla_op_run(plan, &cla_op_argmax, params, NULL);
 }

@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "attn_check.h"
-#include "params.h"
-#include "plan.h"
+#include "op.h"
 
 typedef struct clattn_linear_attention_params linear_params;
 
@@ -101,8 +100,14 @@ static bool in_place(const cla_slot *output, const cla_slot *input)
             && input->offset == offsetof(cla_linear, in_z));
 }
 
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
+
 const cla_op cla_op_linear_attention = {
     .name = OP,
+    .params = { .size = CLA_PARAMS_SIZE(linear_params),
+                .kernel = offsetof(linear_params, kernel),
+                .workspace = offsetof(linear_params, workspace),
+                .check = check },
     .size = sizeof(cla_linear),
     .slots = slots,
     .work = offsetof(cla_linear, work),
@@ -244,78 +249,33 @@ static clattn_status choose_form(clattn_ctx *ctx, const linear_params *u, cla_li
     return CLATTN_OK;
 }
 
-static clattn_status workspace_view(clattn_ctx *ctx, const linear_params *u, cla_linear *p)
-{
-    if (!cla_present(&u->workspace))
-        return CLATTN_OK;
-    CLA_TRY(make_view(ctx, "workspace", 1, CLA_DTYPE_BIT(CLATTN_U8), true, &u->workspace,
-                      &p->work));
-    CLA_REQUIRE(ctx, u->workspace.buffer, CLATTN_ERR_ARG,
-                "%s: the workspace must be a buffer, not host memory", OP);
-    CLA_REQUIRE(ctx, p->work.offset % 64 == 0, CLATTN_ERR_ARG,
-                "%s: the workspace starts at byte %lld, must be a multiple of 64", OP,
-                (long long)p->work.offset);
-    for (const cla_slot *slot = slots; slot->name; slot++)
-        CLA_REQUIRE(ctx, !cla_views_overlap(&p->work, cla_slot_view(slot, p)), CLATTN_ERR_ARG,
-                    "%s: the workspace overlaps %s in memory", OP, slot->name);
-    return CLATTN_OK;
-}
-
 /* ---- entry points ---- */
 
-static clattn_status make_problem(clattn_ctx *ctx, const linear_params *user, cla_linear *p,
-                                  cla_pin *pin)
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem)
 {
-    CLA_TRY(cla_enter(ctx));
-    CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "%s: params is NULL", OP);
-    linear_params u;
-    CLA_TRY(cla_params_read(ctx, OP, &u, sizeof u, user));
-    memset(p, 0, sizeof *p);
-    *pin = (cla_pin){ u.kernel, NULL };
+    const linear_params *u = params;
+    cla_linear *p = problem;
+    (void)once;
     p->segs = 1;
-    CLA_TRY(main_views(ctx, &u, p));
-    CLA_TRY(features(ctx, &u, p));
-    CLA_TRY(numbers(ctx, &u, p));
-    CLA_TRY(all_states(ctx, &u, p));
-    CLA_TRY(choose_form(ctx, &u, p));
-    CLA_TRY(workspace_view(ctx, &u, p));
-    return cla_check_overlap(ctx, &cla_op_linear_attention, p);
+    CLA_TRY(main_views(ctx, u, p));
+    CLA_TRY(features(ctx, u, p));
+    CLA_TRY(numbers(ctx, u, p));
+    CLA_TRY(all_states(ctx, u, p));
+    return choose_form(ctx, u, p);
 }
 
 clattn_status clattn_linear_attention(clattn_ctx *ctx, const linear_params *params)
 {
-    cla_linear p;
-    cla_pin pin;
-    CLA_TRY(make_problem(ctx, params, &p, &pin));
-    return cla_plan_call(ctx, &cla_op_linear_attention, &p, &pin);
+    return cla_op_call(ctx, &cla_op_linear_attention, params);
 }
 
 clattn_status clattn_plan_linear_attention(clattn_ctx *ctx, const linear_params *params,
                                            clattn_plan **out)
 {
-    cla_linear p;
-    cla_pin pin;
-    if (out)
-        *out = NULL;
-    CLA_TRY(make_problem(ctx, params, &p, &pin));
-    CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_plan_linear_attention: out is NULL");
-    CLA_TRY(cla_plan_make(ctx, &cla_op_linear_attention, &p, &pin, out));
-    cla_plan_hold_buffers(*out);
-    return CLATTN_OK;
-}
-
-clattn_status cla_linear_attention_run(clattn_plan *plan, const linear_params *params,
-                                       const cla_events *events)
-{
-    cla_linear p;
-    cla_pin pin;
-    CLA_TRY(cla_plan_enter(plan, &cla_op_linear_attention));
-    CLA_TRY(make_problem(plan->ctx, params, &p, &pin));
-    return cla_plan_run_on(plan, &p, events);
+    return cla_op_plan(ctx, &cla_op_linear_attention, params, out);
 }
 
 clattn_status clattn_plan_run_linear_attention(clattn_plan *plan, const linear_params *params)
 {
-    static const cla_events none = { 0 };
-    return cla_linear_attention_run(plan, params, &none);
+    return cla_op_run(plan, &cla_op_linear_attention, params, NULL);
 }

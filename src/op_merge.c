@@ -2,8 +2,7 @@
 /* clattn_merge and its plan forms. */
 #include <string.h>
 
-#include "params.h"
-#include "plan.h"
+#include "op.h"
 #include "tensor.h"
 
 #define SLOT(field, written) { #field, offsetof(cla_merge, field), written }
@@ -31,8 +30,13 @@ static cla_work cost(const void *problem)
                               + (p->has_lse ? 4 * rows : 0) };
 }
 
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
+
 const cla_op cla_op_merge = {
     .name = "merge",
+    .params = { .size = CLA_PARAMS_SIZE(struct clattn_merge_params),
+                .kernel = offsetof(struct clattn_merge_params, kernel),
+                .check = check },
     .size = sizeof(cla_merge),
     .slots = slots,
     .work = offsetof(cla_merge, work),
@@ -60,22 +64,18 @@ static clattn_status check_shape(clattn_ctx *ctx, const char *name, const cla_vi
     return CLATTN_OK;
 }
 
-static clattn_status make_problem(clattn_ctx *ctx, const struct clattn_merge_params *user,
-                                  cla_merge *p, cla_pin *pin)
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem)
 {
+    const struct clattn_merge_params *u = params;
+    cla_merge *p = problem;
     const unsigned f32 = CLA_DTYPE_BIT(CLATTN_F32);
-    CLA_TRY(cla_enter(ctx));
-    CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "merge: params is NULL");
-    struct clattn_merge_params u;
-    CLA_TRY(cla_params_read(ctx, "merge", &u, sizeof u, user));
-    memset(p, 0, sizeof *p);
-    *pin = (cla_pin){ u.kernel, NULL };
-    CLA_TRY(make_view(ctx, "o_parts", 5, CLA_DTYPES_FLOAT, false, &u.o_parts, &p->o_parts));
-    CLA_TRY(make_view(ctx, "lse_parts", 4, f32, false, &u.lse_parts, &p->lse_parts));
-    CLA_TRY(make_view(ctx, "o", 4, CLA_DTYPES_FLOAT, true, &u.o, &p->o));
-    p->has_lse = cla_present(&u.lse);
+    (void)once;
+    CLA_TRY(make_view(ctx, "o_parts", 5, CLA_DTYPES_FLOAT, false, &u->o_parts, &p->o_parts));
+    CLA_TRY(make_view(ctx, "lse_parts", 4, f32, false, &u->lse_parts, &p->lse_parts));
+    CLA_TRY(make_view(ctx, "o", 4, CLA_DTYPES_FLOAT, true, &u->o, &p->o));
+    p->has_lse = cla_present(&u->lse);
     if (p->has_lse)
-        CLA_TRY(make_view(ctx, "lse", 3, f32, true, &u.lse, &p->lse));
+        CLA_TRY(make_view(ctx, "lse", 3, f32, true, &u->lse, &p->lse));
 
     const int64_t *s = p->o_parts.shape;
     CLA_REQUIRE(ctx, s[4] >= 1, CLATTN_ERR_SHAPE, "merge: Dv is 0, must be at least 1");
@@ -90,43 +90,21 @@ static clattn_status make_problem(clattn_ctx *ctx, const struct clattn_merge_par
     p->Dv = (int32_t)s[4];
     p->in_type = p->o_parts.dtype;
     p->out_type = p->o.dtype;
-    return cla_check_overlap(ctx, &cla_op_merge, p);
+    return CLATTN_OK;
 }
 
 clattn_status clattn_merge(clattn_ctx *ctx, const struct clattn_merge_params *params)
 {
-    cla_merge p;
-    cla_pin pin;
-    CLA_TRY(make_problem(ctx, params, &p, &pin));
-    return cla_plan_call(ctx, &cla_op_merge, &p, &pin);
+    return cla_op_call(ctx, &cla_op_merge, params);
 }
 
 clattn_status clattn_plan_merge(clattn_ctx *ctx, const struct clattn_merge_params *params,
                                 clattn_plan **out)
 {
-    cla_merge p;
-    cla_pin pin;
-    if (out)
-        *out = NULL;
-    CLA_TRY(make_problem(ctx, params, &p, &pin));
-    CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_plan_merge: out is NULL");
-    CLA_TRY(cla_plan_make(ctx, &cla_op_merge, &p, &pin, out));
-    cla_plan_hold_buffers(*out);
-    return CLATTN_OK;
-}
-
-clattn_status cla_merge_run(clattn_plan *plan, const struct clattn_merge_params *params,
-                            const cla_events *events)
-{
-    cla_merge p;
-    cla_pin pin;
-    CLA_TRY(cla_plan_enter(plan, &cla_op_merge));
-    CLA_TRY(make_problem(plan->ctx, params, &p, &pin));
-    return cla_plan_run_on(plan, &p, events);
+    return cla_op_plan(ctx, &cla_op_merge, params, out);
 }
 
 clattn_status clattn_plan_run_merge(clattn_plan *plan, const struct clattn_merge_params *params)
 {
-    static const cla_events none = { 0 };
-    return cla_merge_run(plan, params, &none);
+    return cla_op_run(plan, &cla_op_merge, params, NULL);
 }

@@ -2,8 +2,7 @@
 /* clattn_rope and its plan forms. */
 #include <string.h>
 
-#include "params.h"
-#include "plan.h"
+#include "op.h"
 #include "rotary.h"
 #include "tensor.h"
 
@@ -41,8 +40,13 @@ static bool in_place(const cla_slot *output, const cla_slot *input)
     return output->offset == offsetof(cla_rope, y) && input->offset == offsetof(cla_rope, x);
 }
 
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
+
 const cla_op cla_op_rope = {
     .name = "rope",
+    .params = { .size = CLA_PARAMS_SIZE(struct clattn_rope_params),
+                .kernel = offsetof(struct clattn_rope_params, kernel),
+                .check = check },
     .size = sizeof(cla_rope),
     .slots = slots,
     .work = offsetof(cla_rope, work),
@@ -82,68 +86,42 @@ static clattn_status sizes(clattn_ctx *ctx, cla_rope *p)
     return CLATTN_OK;
 }
 
-static clattn_status make_problem(clattn_ctx *ctx, const struct clattn_rope_params *user,
-                                  cla_rope *p, cla_pin *pin)
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem)
 {
-    CLA_TRY(cla_enter(ctx));
-    CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "rope: params is NULL");
-    struct clattn_rope_params u;
-    CLA_TRY(cla_params_read(ctx, "rope", &u, sizeof u, user));
-    memset(p, 0, sizeof *p);
-    *pin = (cla_pin){ u.kernel, NULL };
-    CLA_TRY(make_view(ctx, "x", 4, CLA_DTYPES_FLOAT, false, &u.x, &p->x));
+    struct clattn_rope_params *u = params;
+    cla_rope *p = problem;
+    (void)once;
+    CLA_TRY(make_view(ctx, "x", 4, CLA_DTYPES_FLOAT, false, &u->x, &p->x));
     const unsigned outputs = CLA_DTYPE_BIT(p->x.dtype) | CLA_DTYPE_BIT(CLATTN_F32);
-    CLA_TRY(make_view(ctx, "y", 4, outputs, true, &u.y, &p->y));
-    p->has_starts = cla_present(&u.starts);
+    CLA_TRY(make_view(ctx, "y", 4, outputs, true, &u->y, &p->y));
+    p->has_starts = cla_present(&u->starts);
     if (p->has_starts)
         CLA_TRY(
-            make_view(ctx, "starts", 1, CLA_DTYPE_BIT(CLATTN_I32), false, &u.starts, &p->starts));
+            make_view(ctx, "starts", 1, CLA_DTYPE_BIT(CLATTN_I32), false, &u->starts, &p->starts));
     CLA_TRY(sizes(ctx, p));
-    CLA_REQUIRE(ctx, u.rotary != CLATTN_ROTARY_NONE, CLATTN_ERR_ARG,
+    CLA_REQUIRE(ctx, u->rotary != CLATTN_ROTARY_NONE, CLATTN_ERR_ARG,
                 "rope: rotary is 0 (none), must be 1 or 2");
-    CLA_TRY(cla_rotary_check(ctx, "rope", "x", u.rotary, p->D, &u.base));
+    CLA_TRY(cla_rotary_check(ctx, "rope", "x", u->rotary, p->D, &u->base));
     p->in_type = p->x.dtype;
     p->out_type = p->y.dtype;
-    p->neox = u.rotary == CLATTN_ROTARY_NEOX;
-    p->ratio = cla_rotary_ratio((double)u.base, p->D);
-    p->start = u.start;
-    return cla_check_overlap(ctx, &cla_op_rope, p);
+    p->neox = u->rotary == CLATTN_ROTARY_NEOX;
+    p->ratio = cla_rotary_ratio((double)u->base, p->D);
+    p->start = u->start;
+    return CLATTN_OK;
 }
 
 clattn_status clattn_rope(clattn_ctx *ctx, const struct clattn_rope_params *params)
 {
-    cla_rope p;
-    cla_pin pin;
-    CLA_TRY(make_problem(ctx, params, &p, &pin));
-    return cla_plan_call(ctx, &cla_op_rope, &p, &pin);
+    return cla_op_call(ctx, &cla_op_rope, params);
 }
 
 clattn_status clattn_plan_rope(clattn_ctx *ctx, const struct clattn_rope_params *params,
                                clattn_plan **out)
 {
-    cla_rope p;
-    cla_pin pin;
-    if (out)
-        *out = NULL;
-    CLA_TRY(make_problem(ctx, params, &p, &pin));
-    CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_plan_rope: out is NULL");
-    CLA_TRY(cla_plan_make(ctx, &cla_op_rope, &p, &pin, out));
-    cla_plan_hold_buffers(*out);
-    return CLATTN_OK;
-}
-
-clattn_status cla_rope_run(clattn_plan *plan, const struct clattn_rope_params *params,
-                           const cla_events *events)
-{
-    cla_rope p;
-    cla_pin pin;
-    CLA_TRY(cla_plan_enter(plan, &cla_op_rope));
-    CLA_TRY(make_problem(plan->ctx, params, &p, &pin));
-    return cla_plan_run_on(plan, &p, events);
+    return cla_op_plan(ctx, &cla_op_rope, params, out);
 }
 
 clattn_status clattn_plan_run_rope(clattn_plan *plan, const struct clattn_rope_params *params)
 {
-    static const cla_events none = { 0 };
-    return cla_rope_run(plan, params, &none);
+    return cla_op_run(plan, &cla_op_rope, params, NULL);
 }

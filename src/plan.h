@@ -23,9 +23,26 @@ typedef struct cla_op_stage {
 enum { CLA_MAX_STAGES = 2, CLA_MAX_LAUNCHES = 4 * CLA_MAX_STAGES, CLA_MAX_PROBLEM = 4096,
        CLA_MAX_PLAN_PARTS = 4 };
 
+enum { CLA_MAX_PARAMS = 4096 };
+
+/* sizeof a params struct that fits there; of a larger one it does not compile. */
+#define CLA_PARAMS_SIZE(type) \
+    (sizeof(type) + 0 * sizeof(char[sizeof(type) <= CLA_MAX_PARAMS ? 1 : -1]))
+
+/* The public params of an operation: offsets in its struct, and its checks. */
+typedef struct cla_op_params {
+    size_t size;      /* CLA_PARAMS_SIZE() */
+    size_t kernel;    /* of the name of the pinned kernel */
+    size_t workspace; /* of the caller's workspace; 0: the operation takes none */
+    /* Makes the zeroed problem from a copy of the caller's params, which it may change. once: the
+     * problem runs now and never again; else it is that of a plan. */
+    clattn_status (*check)(clattn_ctx *ctx, void *params, bool once, void *problem);
+} cla_op_params;
+
 /* What the plan code needs to know about an operation. */
 typedef struct cla_op {
     const char *name;
+    cla_op_params params;
     size_t size;                /* of the problem struct */
     const cla_slot *slots;      /* every tensor but the workspace; name NULL ends */
     size_t work;                /* offset of the workspace view */
@@ -132,16 +149,7 @@ clattn_status cla_plan_append(clattn_ctx *ctx, const struct clattn_kv_append_par
 /* One per operation: a plan on new tensors, with events. */
 clattn_status cla_attention_run(clattn_plan *plan, const struct clattn_attention_params *params,
                                 const cla_events *events);
-clattn_status cla_linear_attention_run(clattn_plan *plan,
-                                       const struct clattn_linear_attention_params *params,
-                                       const cla_events *events);
-clattn_status cla_merge_run(clattn_plan *plan, const struct clattn_merge_params *params,
-                            const cla_events *events);
-clattn_status cla_argmax_run(clattn_plan *plan, const struct clattn_argmax_params *params,
-                             const cla_events *events);
 clattn_status cla_projection_run(clattn_plan *plan, const struct clattn_projection_params *params,
                                  const cla_events *events);
-clattn_status cla_rope_run(clattn_plan *plan, const struct clattn_rope_params *params,
-                           const cla_events *events);
 
 #endif

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../op.h"
 #include "../params.h"
-#include "../plan.h"
 #include "state.h"
 
 static clattn_status wrap(clattn_ctx *ctx, cl_context context, cl_command_queue queue,
@@ -133,6 +133,15 @@ clattn_status clattn_plan_enqueue(clattn_plan *plan, cl_uint num_wait, const cl_
     return cla_plan_run_on(plan, NULL, &events);
 }
 
+/* The same on other tensors, for every operation. */
+static clattn_status enqueue_on(clattn_plan *plan, const cla_op *op, const void *params,
+                                cl_uint num_wait, const cl_event *wait, cl_event *event)
+{
+    const cla_events events = make_events(num_wait, wait, event);
+    CLA_TRY(check_events(plan, num_wait, wait));
+    return cla_op_run(plan, op, params, &events);
+}
+
 clattn_status clattn_plan_enqueue_attention(clattn_plan *plan,
                                             const struct clattn_attention_params *params,
                                             cl_uint num_wait, const cl_event *wait, cl_event *event)
@@ -145,18 +154,14 @@ clattn_status clattn_plan_enqueue_attention(clattn_plan *plan,
 clattn_status clattn_plan_enqueue_merge(clattn_plan *plan, const struct clattn_merge_params *params,
                                         cl_uint num_wait, const cl_event *wait, cl_event *event)
 {
-    const cla_events events = make_events(num_wait, wait, event);
-    CLA_TRY(check_events(plan, num_wait, wait));
-    return cla_merge_run(plan, params, &events);
+    return enqueue_on(plan, &cla_op_merge, params, num_wait, wait, event);
 }
 
 clattn_status clattn_plan_enqueue_argmax(clattn_plan *plan,
                                          const struct clattn_argmax_params *params,
                                          cl_uint num_wait, const cl_event *wait, cl_event *event)
 {
-    const cla_events events = make_events(num_wait, wait, event);
-    CLA_TRY(check_events(plan, num_wait, wait));
-    return cla_argmax_run(plan, params, &events);
+    return enqueue_on(plan, &cla_op_argmax, params, num_wait, wait, event);
 }
 
 clattn_status clattn_plan_enqueue_projection(clattn_plan *plan,
@@ -172,9 +177,7 @@ clattn_status clattn_plan_enqueue_projection(clattn_plan *plan,
 clattn_status clattn_plan_enqueue_rope(clattn_plan *plan, const struct clattn_rope_params *params,
                                        cl_uint num_wait, const cl_event *wait, cl_event *event)
 {
-    const cla_events events = make_events(num_wait, wait, event);
-    CLA_TRY(check_events(plan, num_wait, wait));
-    return cla_rope_run(plan, params, &events);
+    return enqueue_on(plan, &cla_op_rope, params, num_wait, wait, event);
 }
 
 clattn_status
@@ -182,7 +185,5 @@ clattn_plan_enqueue_linear_attention(clattn_plan *plan,
                                      const struct clattn_linear_attention_params *params,
                                      cl_uint num_wait, const cl_event *wait, cl_event *event)
 {
-    const cla_events events = make_events(num_wait, wait, event);
-    CLA_TRY(check_events(plan, num_wait, wait));
-    return cla_linear_attention_run(plan, params, &events);
+    return enqueue_on(plan, &cla_op_linear_attention, params, num_wait, wait, event);
 }
