@@ -130,7 +130,7 @@ static int64_t bound_now(const cla_kv_use *use, int64_t room, int64_t rows)
     return bound < room ? bound : room;
 }
 
-clattn_status cla_attn_use_kv(clattn_ctx *ctx, const cla_kv_use *use, cla_kv_bound bound)
+clattn_status cla_attn_use_kv(clattn_ctx *ctx, const cla_kv_use *use, bool once)
 {
     if (!use->kv)
         return CLATTN_OK;
@@ -144,7 +144,7 @@ clattn_status cla_attn_use_kv(clattn_ctx *ctx, const cla_kv_use *use, cla_kv_bou
     CLA_TRY(clattn_kv_tensors(use->kv, use->sequence, count, use->k, use->v, use->layout));
     const int64_t rows = longest(use->kv, use->sequence, count);
     if (*use->max_seqlen_k == 0)
-        *use->max_seqlen_k = bound == CLA_KV_ALL ? room : bound_now(use, room, rows);
+        *use->max_seqlen_k = once ? bound_now(use, room, rows) : room;
     CLA_REQUIRE(ctx, rows <= *use->max_seqlen_k, CLATTN_ERR_SHAPE,
                 "%s: max_seqlen_k is %lld, the cache holds a sequence of %lld rows", use->op,
                 (long long)*use->max_seqlen_k, (long long)rows);

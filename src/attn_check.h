@@ -36,11 +36,11 @@ typedef struct cla_kv_use {
     bool exact;           /* mask, bias or probs: Nk is the length of the longest sequence */
 } cla_kv_use;
 
-/* How Nk is chosen when the caller does not: a plan is made for all the room of the cache. */
-typedef enum cla_kv_bound { CLA_KV_ALL, CLA_KV_NOW } cla_kv_bound;
-
-/* Fills k, v, layout and max_seqlen_k from the cache, before cla_attn_check_tensors(). */
-clattn_status cla_attn_use_kv(clattn_ctx *ctx, const cla_kv_use *use, cla_kv_bound bound);
+/*
+ * Fills k, v, layout and max_seqlen_k from the cache, before cla_attn_check_tensors(). Where the
+ * caller gives no Nk, a plan is made for all the room of the cache; once: for what is in it.
+ */
+clattn_status cla_attn_use_kv(clattn_ctx *ctx, const cla_kv_use *use, bool once);
 
 /* A cache that keeps a window shows no row more, after cla_attn_check_visibility(). */
 void cla_attn_limit_window(const clattn_kv *kv, cla_attn *p);

@@ -130,7 +130,7 @@ clattn_status cla_plan_enter(clattn_plan *plan, const cla_op *op)
 
 clattn_status cla_grow(const cla_growth *grow)
 {
-    return cla_kv_grow(grow->kv, grow->first, grow->count, grow->rows);
+    return grow->kv ? cla_kv_grow(grow->kv, grow->first, grow->count, grow->rows) : CLATTN_OK;
 }
 
 /*
@@ -154,11 +154,10 @@ static clattn_status execute_parts(clattn_plan *plan, const cla_events *events)
     return CLATTN_OK;
 }
 
-clattn_status cla_plan_run_growing(clattn_plan *plan, const void *problem, const cla_growth *grow,
-                                   const cla_events *events)
+static clattn_status run_growing(clattn_plan *plan, const void *problem, const cla_growth *grow,
+                                 const cla_events *events)
 {
-    if (grow->kv)
-        CLA_TRY(cla_grow(grow));
+    CLA_TRY(cla_grow(grow));
     const clattn_status s = plan->problem ? cla_plan_execute(plan, problem, events)
                                           : execute_parts(plan, events);
     if (s != CLATTN_OK && grow->kv)
@@ -166,26 +165,23 @@ clattn_status cla_plan_run_growing(clattn_plan *plan, const void *problem, const
     return s;
 }
 
-clattn_status cla_plan_must_fit(const clattn_plan *plan, const void *problem)
+clattn_status cla_plan_run_on(clattn_plan *plan, const void *problem, const cla_growth *grow,
+                              const cla_events *events)
 {
     CLA_REQUIRE(plan->ctx, cla_plan_fits(plan, plan->op, problem), CLATTN_ERR_SHAPE,
                 "%s: shapes, strides, dtypes or options differ from those the plan was made with",
                 plan->op->name);
-    return CLATTN_OK;
+    return run_growing(plan, problem, grow, events);
 }
 
-clattn_status cla_plan_run_on(clattn_plan *plan, const void *problem, const cla_events *events)
+clattn_status cla_plan_run_own(clattn_plan *plan, const cla_events *events)
 {
-    static const cla_growth none = { 0 };
-    if (problem)
-        CLA_TRY(cla_plan_must_fit(plan, problem));
-    return cla_plan_run_growing(plan, problem ? problem : plan->problem,
-                                problem ? &none : &plan->grow, events);
+    return run_growing(plan, plan->problem, &plan->grow, events);
 }
 
 clattn_status clattn_plan_run(clattn_plan *plan)
 {
     static const cla_events none = { 0 };
     CLA_TRY(cla_plan_enter(plan, NULL));
-    return cla_plan_run_on(plan, NULL, &none);
+    return cla_plan_run_own(plan, &none);
 }

@@ -40,7 +40,7 @@ static clattn_status workspace_view(clattn_ctx *ctx, const cla_op *op, const cla
 
 /* The whole validation: params -> problem and pin. Nothing has happened when it fails. */
 static clattn_status make_problem(clattn_ctx *ctx, const cla_op *op, const void *user, bool once,
-                                  problem_copy *problem, cla_pin *pin)
+                                  problem_copy *problem, cla_growth *grow, cla_pin *pin)
 {
     params_copy params;
     CLA_TRY(cla_enter(ctx));
@@ -50,6 +50,8 @@ static clattn_status make_problem(clattn_ctx *ctx, const cla_op *op, const void 
     memcpy(&pin->kernel, params.bytes + op->params.kernel, sizeof pin->kernel);
     pin->t = NULL;
     CLA_TRY(op->params.check(ctx, &params, once, problem));
+    *grow = op->params.growth && !op->empty(problem) ? op->params.growth(&params, problem)
+                                                     : (cla_growth){ 0 };
     if (op->params.workspace)
         CLA_TRY(workspace_view(ctx, op,
                                (const clattn_tensor *)(params.bytes + op->params.workspace),
@@ -61,7 +63,17 @@ clattn_status cla_op_call(clattn_ctx *ctx, const cla_op *op, const void *params)
 {
     problem_copy problem;
     cla_pin pin;
-    CLA_TRY(make_problem(ctx, op, params, true, &problem, &pin));
+    cla_growth grow;
+    CLA_TRY(make_problem(ctx, op, params, true, &problem, &grow, &pin));
+    return cla_plan_call_growing(ctx, op, &problem, &pin, &grow);
+}
+
+clattn_status cla_op_call_grown(clattn_ctx *ctx, const cla_op *op, const void *params)
+{
+    problem_copy problem;
+    cla_pin pin;
+    cla_growth grow;
+    CLA_TRY(make_problem(ctx, op, params, true, &problem, &grow, &pin));
     return cla_plan_call(ctx, op, &problem, &pin);
 }
 
@@ -69,12 +81,14 @@ clattn_status cla_op_plan(clattn_ctx *ctx, const cla_op *op, const void *params,
 {
     problem_copy problem;
     cla_pin pin;
+    cla_growth grow;
     if (out)
         *out = NULL;
-    CLA_TRY(make_problem(ctx, op, params, false, &problem, &pin));
+    CLA_TRY(make_problem(ctx, op, params, false, &problem, &grow, &pin));
     CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_plan_%s: out is NULL", op->name);
     CLA_TRY(cla_plan_make(ctx, op, &problem, &pin, out));
     cla_plan_hold_buffers(*out);
+    (*out)->grow = grow;
     return CLATTN_OK;
 }
 
@@ -85,6 +99,7 @@ clattn_status cla_op_run(clattn_plan *plan, const cla_op *op, const void *params
     problem_copy problem;
     cla_pin pin;
     CLA_TRY(cla_plan_enter(plan, op));
-    CLA_TRY(make_problem(plan->ctx, op, params, false, &problem, &pin));
-    return cla_plan_run_on(plan, &problem, events ? events : &none);
+    cla_growth grow;
+    CLA_TRY(make_problem(plan->ctx, op, params, false, &problem, &grow, &pin));
+    return cla_plan_run_on(plan, &problem, &grow, events ? events : &none);
 }

@@ -8,6 +8,9 @@
 
 #include "plan.h"
 
+/* clattn_NAME() where the rows it appends to a cache have got their room before. */
+clattn_status cla_op_call_grown(clattn_ctx *ctx, const cla_op *op, const void *params);
+
 /* clattn_NAME(), clattn_plan_NAME() and clattn_plan_run_NAME(); events NULL: none. */
 clattn_status cla_op_call(clattn_ctx *ctx, const cla_op *op, const void *params);
 clattn_status cla_op_plan(clattn_ctx *ctx, const cla_op *op, const void *params,

@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "kv.h"
-#include "op_append.h"
-#include "params.h"
-#include "plan.h"
+#include "op.h"
 #include "rotary.h"
 #include "tensor.h"
+
+typedef struct clattn_kv_append_params append_params;
 
 static const char OP[] = "kv_append";
 
@@ -45,8 +45,15 @@ static cla_work cost(const void *problem)
                                    + row_bytes(p->kv_type, p->D) + row_bytes(p->kv_type, p->Dv)) };
 }
 
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
+static cla_growth growth(const void *params, const void *problem);
+
 const cla_op cla_op_append = {
     .name = OP,
+    .params = { .size = CLA_PARAMS_SIZE(append_params),
+                .kernel = offsetof(append_params, kernel),
+                .check = check,
+                .growth = growth },
     .size = sizeof(cla_append),
     .slots = slots,
     .work = offsetof(cla_append, work),
@@ -70,8 +77,7 @@ static clattn_status input_view(clattn_ctx *ctx, const char *name, const clattn_
     return CLATTN_OK;
 }
 
-static clattn_status inputs(clattn_ctx *ctx, const struct clattn_kv_append_params *u,
-                            cla_append *p)
+static clattn_status inputs(clattn_ctx *ctx, const append_params *u, cla_append *p)
 {
     CLA_TRY(input_view(ctx, "k", &u->k, u->kv->Hk, u->kv->D, &p->k));
     CLA_TRY(input_view(ctx, "v", &u->v, u->kv->Hk, u->kv->Dv, &p->v));
@@ -95,8 +101,9 @@ static clattn_status own_view(clattn_ctx *ctx, const char *name, clattn_tensor t
     return t.dtype == CLATTN_NONE ? CLATTN_OK : cla_view_make(ctx, &rule, &t, view);
 }
 
-clattn_status cla_append_target(clattn_ctx *ctx, clattn_kv *kv, int64_t first, int64_t count,
-                                cla_append *p)
+/* Everything that follows from the cache and the sequences [first, first + count). */
+static clattn_status target(clattn_ctx *ctx, clattn_kv *kv, int64_t first, int64_t count,
+                            cla_append *p)
 {
     p->Hk = kv->Hk;
     p->D = kv->D;
@@ -119,15 +126,12 @@ clattn_status cla_append_target(clattn_ctx *ctx, clattn_kv *kv, int64_t first, i
     return own_view(ctx, "table", cla_kv_state(kv, CLA_KV_TABLE, first, count), false, &p->table);
 }
 
-static clattn_status make_problem(clattn_ctx *ctx, const struct clattn_kv_append_params *user,
-                                  struct clattn_kv_append_params *u, cla_append *p, cla_pin *pin)
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem)
 {
-    CLA_TRY(cla_enter(ctx));
-    CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "kv_append: params is NULL");
-    CLA_TRY(cla_params_read(ctx, OP, u, sizeof *u, user));
+    append_params *u = params;
+    cla_append *p = problem;
+    (void)once;
     CLA_REQUIRE(ctx, u->kv, CLATTN_ERR_ARG, "kv_append: kv is NULL");
-    memset(p, 0, sizeof *p);
-    *pin = (cla_pin){ u->kernel, NULL };
     CLA_TRY(cla_kv_check(ctx, OP, u->kv, u->sequence, 0));
     CLA_TRY(inputs(ctx, u, p));
     CLA_TRY(cla_kv_check(ctx, OP, u->kv, u->sequence, p->B));
@@ -135,38 +139,17 @@ static clattn_status make_problem(clattn_ctx *ctx, const struct clattn_kv_append
         CLA_TRY(cla_rotary_check(ctx, OP, "k", u->rotary, u->kv->D, &u->rotary_base));
     p->rotary = (int32_t)u->rotary;
     p->ratio = p->rotary ? cla_rotary_ratio((double)u->rotary_base, u->kv->D) : 0;
-    CLA_TRY(cla_append_target(ctx, u->kv, u->sequence, p->B, p));
-    return cla_check_overlap(ctx, &cla_op_append, p);
+    return target(ctx, u->kv, u->sequence, p->B, p);
 }
 
-clattn_status clattn_kv_append(clattn_ctx *ctx, const struct clattn_kv_append_params *params)
+static cla_growth growth(const void *params, const void *problem)
 {
-    struct clattn_kv_append_params u;
-    cla_append p;
-    cla_pin pin;
-    CLA_TRY(make_problem(ctx, params, &u, &p, &pin));
-    const cla_growth grow = { is_empty(&p) ? NULL : u.kv, (int32_t)u.sequence, p.B, p.N };
-    return cla_plan_call_growing(ctx, &cla_op_append, &p, &pin, &grow);
+    const append_params *u = params;
+    const cla_append *p = problem;
+    return (cla_growth){ u->kv, (int32_t)u->sequence, p->B, p->N };
 }
 
-clattn_status cla_append_call(clattn_ctx *ctx, const struct clattn_kv_append_params *params)
+clattn_status clattn_kv_append(clattn_ctx *ctx, const append_params *params)
 {
-    struct clattn_kv_append_params u;
-    cla_append p;
-    cla_pin pin;
-    CLA_TRY(make_problem(ctx, params, &u, &p, &pin));
-    return cla_plan_call(ctx, &cla_op_append, &p, &pin);
-}
-
-clattn_status cla_plan_append(clattn_ctx *ctx, const struct clattn_kv_append_params *params,
-                              clattn_plan **out)
-{
-    struct clattn_kv_append_params u;
-    cla_append p;
-    cla_pin pin;
-    CLA_TRY(make_problem(ctx, params, &u, &p, &pin));
-    CLA_TRY(cla_plan_make(ctx, &cla_op_append, &p, &pin, out));
-    cla_plan_hold_buffers(*out);
-    (*out)->grow = (cla_growth){ u.kv, (int32_t)u.sequence, p.B, p.N };
-    return CLATTN_OK;
+    return cla_op_call(ctx, &cla_op_append, params);
 }

@@ -73,7 +73,7 @@ static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *probl
     p->bias_type = CLATTN_F32;
     const cla_kv_use use = { OP, u->kv, u->kv_sequence, &u->q, &u->k, &u->v, &u->layout,
                              &u->max_seqlen_k, cla_present(&u->mask) };
-    CLA_TRY(cla_attn_use_kv(ctx, &use, once ? CLA_KV_NOW : CLA_KV_ALL));
+    CLA_TRY(cla_attn_use_kv(ctx, &use, once));
     const cla_attn_tensors tensors = { OP, &u->q, &u->k, &u->v, &u->o, &u->cu_seqlens_q,
                                        &u->cu_seqlens_k, u->max_seqlen_q, u->max_seqlen_k,
                                        &u->layout };

@@ -5,8 +5,7 @@
 
 #include "attn_check.h"
 #include "attn_cost.h"
-#include "params.h"
-#include "plan.h"
+#include "op.h"
 
 typedef struct clattn_attention_params attention_params;
 
@@ -45,8 +44,14 @@ static void rebase(void *problem, int64_t floats)
     p->work_lse += floats;
 }
 
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
+
 const cla_op cla_op_attention = {
     .name = "attention",
+    .params = { .size = CLA_PARAMS_SIZE(attention_params),
+                .kernel = offsetof(attention_params, kernel),
+                .workspace = offsetof(attention_params, workspace),
+                .check = check },
     .size = sizeof(cla_attn),
     .slots = slots,
     .work = offsetof(cla_attn, work),
@@ -163,84 +168,39 @@ static clattn_status numbers(clattn_ctx *ctx, const attention_params *u, cla_att
     return cla_attn_check_visibility(ctx, OP, &seen, p);
 }
 
-static clattn_status workspace_view(clattn_ctx *ctx, const attention_params *u, cla_attn *p)
-{
-    if (!cla_present(&u->workspace))
-        return CLATTN_OK;
-    CLA_TRY(make_view(ctx, "workspace", 1, CLA_DTYPE_BIT(CLATTN_U8), true, &u->workspace,
-                      &p->work));
-    CLA_REQUIRE(ctx, u->workspace.buffer, CLATTN_ERR_ARG,
-                "attention: the workspace must be a buffer, not host memory");
-    CLA_REQUIRE(ctx, p->work.offset % 64 == 0, CLATTN_ERR_ARG,
-                "attention: the workspace starts at byte %lld, must be a multiple of 64",
-                (long long)p->work.offset);
-    for (const cla_slot *slot = slots; slot->name; slot++)
-        CLA_REQUIRE(ctx, !cla_views_overlap(&p->work, cla_slot_view(slot, p)), CLATTN_ERR_ARG,
-                    "attention: the workspace overlaps %s in memory", slot->name);
-    return CLATTN_OK;
-}
-
 /* ---- entry points ---- */
 
-/* The whole validation: params -> problem and pin. Nothing has happened when it fails. */
-static clattn_status make_problem(clattn_ctx *ctx, const attention_params *user, cla_attn *p,
-                                  cla_kv_bound bound, cla_pin *pin)
+/* The whole validation: params -> problem. Nothing has happened when it fails. */
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem)
 {
-    CLA_TRY(cla_enter(ctx));
-    CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "attention: params is NULL");
-    attention_params u;
-    CLA_TRY(cla_params_read(ctx, OP, &u, sizeof u, user));
-    memset(p, 0, sizeof *p);
-    *pin = (cla_pin){ u.kernel, NULL };
-    const bool exact = cla_present(&u.mask) || cla_present(&u.bias) || cla_present(&u.probs);
-    const cla_kv_use use = { OP, u.kv, u.kv_sequence, &u.q, &u.k, &u.v, &u.layout,
-                             &u.max_seqlen_k, exact };
-    CLA_TRY(cla_attn_use_kv(ctx, &use, bound));
-    const cla_attn_tensors tensors = { OP, &u.q, &u.k, &u.v, &u.o, &u.cu_seqlens_q,
-                                       &u.cu_seqlens_k, u.max_seqlen_q, u.max_seqlen_k,
-                                       &u.layout };
+    attention_params *u = params;
+    cla_attn *p = problem;
+    const bool exact = cla_present(&u->mask) || cla_present(&u->bias) || cla_present(&u->probs);
+    const cla_kv_use use = { OP, u->kv, u->kv_sequence, &u->q, &u->k, &u->v, &u->layout,
+                             &u->max_seqlen_k, exact };
+    CLA_TRY(cla_attn_use_kv(ctx, &use, once));
+    const cla_attn_tensors tensors = { OP, &u->q, &u->k, &u->v, &u->o, &u->cu_seqlens_q,
+                                       &u->cu_seqlens_k, u->max_seqlen_q, u->max_seqlen_k,
+                                       &u->layout };
     CLA_TRY(cla_attn_check_tensors(ctx, &tensors, p));
-    CLA_TRY(optional_views(ctx, &u, p));
-    CLA_TRY(numbers(ctx, &u, p));
-    cla_attn_limit_window(u.kv, p);
-    CLA_TRY(workspace_view(ctx, &u, p));
-    return cla_check_overlap(ctx, &cla_op_attention, p);
+    CLA_TRY(optional_views(ctx, u, p));
+    CLA_TRY(numbers(ctx, u, p));
+    cla_attn_limit_window(u->kv, p);
+    return CLATTN_OK;
 }
 
 clattn_status clattn_attention(clattn_ctx *ctx, const attention_params *params)
 {
-    cla_attn p;
-    cla_pin pin;
-    CLA_TRY(make_problem(ctx, params, &p, CLA_KV_NOW, &pin));
-    return cla_plan_call(ctx, &cla_op_attention, &p, &pin);
+    return cla_op_call(ctx, &cla_op_attention, params);
 }
 
 clattn_status clattn_plan_attention(clattn_ctx *ctx, const attention_params *params,
                                     clattn_plan **out)
 {
-    cla_attn p;
-    cla_pin pin;
-    if (out)
-        *out = NULL;
-    CLA_TRY(make_problem(ctx, params, &p, CLA_KV_ALL, &pin));
-    CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_plan_attention: out is NULL");
-    CLA_TRY(cla_plan_make(ctx, &cla_op_attention, &p, &pin, out));
-    cla_plan_hold_buffers(*out);
-    return CLATTN_OK;
-}
-
-clattn_status cla_attention_run(clattn_plan *plan, const attention_params *params,
-                                const cla_events *events)
-{
-    cla_attn p;
-    cla_pin pin;
-    CLA_TRY(cla_plan_enter(plan, &cla_op_attention));
-    CLA_TRY(make_problem(plan->ctx, params, &p, CLA_KV_ALL, &pin));
-    return cla_plan_run_on(plan, &p, events);
+    return cla_op_plan(ctx, &cla_op_attention, params, out);
 }
 
 clattn_status clattn_plan_run_attention(clattn_plan *plan, const attention_params *params)
 {
-    static const cla_events none = { 0 };
-    return cla_attention_run(plan, params, &none);
+    return cla_op_run(plan, &cla_op_attention, params, NULL);
 }

@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "kv.h"
-#include "op_append.h"
+#include "op.h"
 #include "params.h"
-#include "plan.h"
 #include "tensor.h"
 
 static const char OP[] = "layer";
@@ -203,9 +202,9 @@ static bool is_empty(const steps *s)
 
 static clattn_status run_steps(clattn_ctx *ctx, const steps *s)
 {
-    CLA_TRY(cla_projection_call(ctx, &s->in));
+    CLA_TRY(cla_op_call_grown(ctx, &cla_op_projection, &s->in));
     if (s->grow.kv && !s->straight)
-        CLA_TRY(cla_append_call(ctx, &s->append));
+        CLA_TRY(cla_op_call_grown(ctx, &cla_op_append, &s->append));
     CLA_TRY(clattn_attention(ctx, &s->attention));
     return clattn_projection(ctx, &s->out);
 }
@@ -219,7 +218,7 @@ clattn_status clattn_layer(clattn_ctx *ctx, const layer_params *params)
         return CLATTN_OK;
     CLA_TRY(clattn_buffer_create(ctx, s.scratch_bytes, &scratch));
     attach(&s, scratch);
-    clattn_status status = s.grow.kv ? cla_grow(&s.grow) : CLATTN_OK;
+    clattn_status status = cla_grow(&s.grow);
     if (status == CLATTN_OK) {
         status = run_steps(ctx, &s);
         if (status != CLATTN_OK && s.grow.kv)
@@ -239,7 +238,7 @@ static clattn_status make_parts(clattn_ctx *ctx, const steps *s, clattn_plan *pl
     CLA_TRY(clattn_plan_projection(ctx, &s->in, &part[plan->num_parts]));
     part[plan->num_parts++]->grow.kv = NULL; /* the layer's plan sees to it */
     if (s->grow.kv && !s->straight) {
-        CLA_TRY(cla_plan_append(ctx, &s->append, &part[plan->num_parts]));
+        CLA_TRY(cla_op_plan(ctx, &cla_op_append, &s->append, &part[plan->num_parts]));
         part[plan->num_parts++]->grow.kv = NULL;
     }
     CLA_TRY(clattn_plan_attention(ctx, &s->attention, &part[plan->num_parts]));

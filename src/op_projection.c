@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "params.h"
-#include "plan.h"
+#include "op.h"
 #include "rotary.h"
 #include "tensor.h"
 
@@ -76,8 +75,16 @@ static bool in_place(const cla_slot *output, const cla_slot *input)
            == input->offset - offsetof(cla_proj_part, residual);
 }
 
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
+static cla_growth growth(const void *params, const void *problem);
+
 const cla_op cla_op_projection = {
     .name = "projection",
+    .params = { .size = CLA_PARAMS_SIZE(projection_params),
+                .kernel = offsetof(projection_params, kernel),
+                .workspace = offsetof(projection_params, workspace),
+                .check = check,
+                .growth = growth },
     .size = sizeof(cla_proj),
     .slots = slots,
     .work = offsetof(cla_proj, work),
@@ -367,23 +374,6 @@ static int32_t weights_along(const cla_proj *p)
     return along_m ? CLA_W_ALONG_M : along_k ? CLA_W_ALONG_K : CLA_W_FREE;
 }
 
-static clattn_status workspace_view(clattn_ctx *ctx, const projection_params *u, cla_proj *p)
-{
-    if (!cla_present(&u->workspace))
-        return CLATTN_OK;
-    CLA_TRY(
-        make_view(ctx, "workspace", 1, CLA_DTYPE_BIT(CLATTN_U8), true, &u->workspace, &p->work));
-    CLA_REQUIRE(ctx, u->workspace.buffer, CLATTN_ERR_ARG,
-                "projection: the workspace must be a buffer, not host memory");
-    CLA_REQUIRE(ctx, p->work.offset % 64 == 0, CLATTN_ERR_ARG,
-                "projection: the workspace starts at byte %lld, must be a multiple of 64",
-                (long long)p->work.offset);
-    for (const cla_slot *slot = slots; slot->name; slot++)
-        CLA_REQUIRE(ctx, !cla_views_overlap(&p->work, cla_slot_view(slot, p)), CLATTN_ERR_ARG,
-                    "projection: the workspace overlaps %s in memory", slot->name);
-    return CLATTN_OK;
-}
-
 /* ---- caches ---- */
 
 /* One part for keys and one for values, or none at all. */
@@ -431,78 +421,43 @@ static clattn_status cache_views(clattn_ctx *ctx, const projection_params *u, cl
 
 /* ---- entry points ---- */
 
-static clattn_status make_problem(clattn_ctx *ctx, const projection_params *user, cla_proj *p,
-                                  cla_growth *grow, cla_pin *pin)
+static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem)
 {
-    CLA_TRY(cla_enter(ctx));
-    CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "projection: params is NULL");
-    projection_params u;
-    CLA_TRY(cla_params_read(ctx, OP, &u, sizeof u, user));
-    memset(p, 0, sizeof *p);
-    *pin = (cla_pin){ u.kernel, NULL };
+    const projection_params *u = params;
+    cla_proj *p = problem;
+    (void)once;
     p->scale_type = p->bias_type = p->residual_type = CLATTN_F32;
-    p->start = u.start;
-    CLA_TRY(count_parts(ctx, &u, p));
-    CLA_TRY(x_view(ctx, &u, p));
-    CLA_TRY(cache_views(ctx, &u, p));
-    *grow = (cla_growth){ is_empty(p) ? NULL : u.kv, (int32_t)u.kv_sequence, p->B, p->N };
+    p->start = u->start;
+    CLA_TRY(count_parts(ctx, u, p));
+    CLA_TRY(x_view(ctx, u, p));
+    CLA_TRY(cache_views(ctx, u, p));
     for (int i = 0; i < p->parts; i++) {
-        draft d = { &u, &u.parts[i], p, &p->part[i], i, "" };
+        draft d = { u, &u->parts[i], p, &p->part[i], i, "" };
         CLA_TRY(part_views(ctx, &d));
     }
     p->w_along = weights_along(p);
-    CLA_TRY(workspace_view(ctx, &u, p));
-    return cla_check_overlap(ctx, &cla_op_projection, p);
+    return CLATTN_OK;
+}
+
+static cla_growth growth(const void *params, const void *problem)
+{
+    const projection_params *u = params;
+    const cla_proj *p = problem;
+    return (cla_growth){ u->kv, (int32_t)u->kv_sequence, p->B, p->N };
 }
 
 clattn_status clattn_projection(clattn_ctx *ctx, const projection_params *params)
 {
-    cla_proj p;
-    cla_pin pin;
-    cla_growth grow;
-    CLA_TRY(make_problem(ctx, params, &p, &grow, &pin));
-    return cla_plan_call_growing(ctx, &cla_op_projection, &p, &pin, &grow);
-}
-
-clattn_status cla_projection_call(clattn_ctx *ctx, const projection_params *params)
-{
-    cla_proj p;
-    cla_pin pin;
-    cla_growth grow;
-    CLA_TRY(make_problem(ctx, params, &p, &grow, &pin));
-    return cla_plan_call(ctx, &cla_op_projection, &p, &pin);
+    return cla_op_call(ctx, &cla_op_projection, params);
 }
 
 clattn_status clattn_plan_projection(clattn_ctx *ctx, const projection_params *params,
                                      clattn_plan **out)
 {
-    cla_proj p;
-    cla_pin pin;
-    cla_growth grow;
-    if (out)
-        *out = NULL;
-    CLA_TRY(make_problem(ctx, params, &p, &grow, &pin));
-    CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_plan_projection: out is NULL");
-    CLA_TRY(cla_plan_make(ctx, &cla_op_projection, &p, &pin, out));
-    cla_plan_hold_buffers(*out);
-    (*out)->grow = grow;
-    return CLATTN_OK;
-}
-
-clattn_status cla_projection_run(clattn_plan *plan, const projection_params *params,
-                                 const cla_events *events)
-{
-    cla_proj p;
-    cla_pin pin;
-    CLA_TRY(cla_plan_enter(plan, &cla_op_projection));
-    cla_growth grow;
-    CLA_TRY(make_problem(plan->ctx, params, &p, &grow, &pin));
-    CLA_TRY(cla_plan_must_fit(plan, &p));
-    return cla_plan_run_growing(plan, &p, &grow, events);
+    return cla_op_plan(ctx, &cla_op_projection, params, out);
 }
 
 clattn_status clattn_plan_run_projection(clattn_plan *plan, const projection_params *params)
 {
-    static const cla_events none = { 0 };
-    return cla_projection_run(plan, params, &none);
+    return cla_op_run(plan, &cla_op_projection, params, NULL);
 }

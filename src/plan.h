@@ -29,6 +29,13 @@ enum { CLA_MAX_PARAMS = 4096 };
 #define CLA_PARAMS_SIZE(type) \
     (sizeof(type) + 0 * sizeof(char[sizeof(type) <= CLA_MAX_PARAMS ? 1 : -1]))
 
+/* Rows that a run appends to a cache; kv NULL: none. */
+typedef struct cla_growth {
+    clattn_kv *kv;
+    int32_t first, count;
+    int64_t rows;
+} cla_growth;
+
 /* The public params of an operation: offsets in its struct, and its checks. */
 typedef struct cla_op_params {
     size_t size;      /* CLA_PARAMS_SIZE() */
@@ -37,6 +44,8 @@ typedef struct cla_op_params {
     /* Makes the zeroed problem from a copy of the caller's params, which it may change. once: the
      * problem runs now and never again; else it is that of a plan. */
     clattn_status (*check)(clattn_ctx *ctx, void *params, bool once, void *problem);
+    /* What the problem appends to a cache; NULL: nothing ever. */
+    cla_growth (*growth)(const void *params, const void *problem);
 } cla_op_params;
 
 /* What the plan code needs to know about an operation. */
@@ -58,13 +67,7 @@ typedef struct cla_op {
     bool (*in_place)(const cla_slot *output, const cla_slot *input);
 } cla_op;
 
-/* Rows that a run appends to a cache; kv NULL: none. */
-typedef struct cla_growth {
-    clattn_kv *kv;
-    int32_t first, count;
-    int64_t rows;
-} cla_growth;
-
+/* Makes room for the rows, and does nothing when there are none. */
 clattn_status cla_grow(const cla_growth *grow);
 
 struct clattn_plan {
@@ -126,30 +129,18 @@ void cla_plan_cache_free(struct cla_plan_cache **cache);
 /* Keeps the buffers of the plan's own problem alive as long as the plan. */
 void cla_plan_hold_buffers(clattn_plan *plan);
 
-/*
- * The public forms that take a plan. plan may be NULL or of another operation. problem NULL: the
- * plan's own tensors, and its own growth of a cache.
- */
+/* The public forms that take a plan. plan may be NULL or of another operation. */
 clattn_status cla_plan_enter(clattn_plan *plan, const cla_op *op);
-clattn_status cla_plan_run_on(clattn_plan *plan, const void *problem, const cla_events *events);
-clattn_status cla_plan_must_fit(const clattn_plan *plan, const void *problem);
-clattn_status cla_plan_run_growing(clattn_plan *plan, const void *problem, const cla_growth *grow,
-                                   const cla_events *events);
+
+/* problem must be the plan's but for its memory. The cache grows first. */
+clattn_status cla_plan_run_on(clattn_plan *plan, const void *problem, const cla_growth *grow,
+                              const cla_events *events);
+
+/* On the plan's own tensors. */
+clattn_status cla_plan_run_own(clattn_plan *plan, const cla_events *events);
 
 extern const cla_op cla_op_linear_attention;
 extern const cla_op cla_op_attention, cla_op_merge, cla_op_argmax,
     cla_op_projection, cla_op_rope, cla_op_append;
-
-/* Parts of clattn_layer(): without the growth of their cache, which the layer sees to. */
-clattn_status cla_projection_call(clattn_ctx *ctx, const struct clattn_projection_params *params);
-clattn_status cla_append_call(clattn_ctx *ctx, const struct clattn_kv_append_params *params);
-clattn_status cla_plan_append(clattn_ctx *ctx, const struct clattn_kv_append_params *params,
-                              clattn_plan **out);
-
-/* One per operation: a plan on new tensors, with events. */
-clattn_status cla_attention_run(clattn_plan *plan, const struct clattn_attention_params *params,
-                                const cla_events *events);
-clattn_status cla_projection_run(clattn_plan *plan, const struct clattn_projection_params *params,
-                                 const cla_events *events);
 
 #endif

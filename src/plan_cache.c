@@ -83,11 +83,9 @@ clattn_status cla_plan_call(clattn_ctx *ctx, const cla_op *op, const void *probl
 clattn_status cla_plan_call_growing(clattn_ctx *ctx, const cla_op *op, const void *problem,
                                     const cla_pin *pin, const cla_growth *grow)
 {
-    if (!grow->kv)
-        return cla_plan_call(ctx, op, problem, pin);
     CLA_TRY(cla_grow(grow));
     const clattn_status s = cla_plan_call(ctx, op, problem, pin);
-    if (s != CLATTN_OK)
+    if (s != CLATTN_OK && grow->kv)
         cla_kv_undo(grow->kv);
     return s;
 }

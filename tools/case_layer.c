@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "cli.h"
-#include "device_array.h"
 #include "layer_case.h"
 #include "ops.h"
+#include "work.h"
 
 enum { X, W_Q, W_K, W_V, W_O, B_Q, B_K, B_V, B_O, K_CACHE, V_CACHE, NUM_INPUTS };
 
@@ -39,26 +39,20 @@ static int read_params(const struct golden *c, struct layer_params *p)
 }
 
 /* Tensors of a layer on the device; those that a case lacks are absent. */
-struct device_inputs {
-    clattn_buffer *buffer[NUM_INPUTS];
-    clattn_tensor tensor[NUM_INPUTS];
+struct device_layer {
+    struct work work; /* holds the tensors; its plan is not used */
+    clattn_tensor in[NUM_INPUTS], out[3];
 };
 
-static int upload(struct session *s, const struct golden *c, struct device_inputs *d)
+static int upload(struct session *s, const struct golden *c, struct device_layer *d)
 {
-    for (int i = 0; i < NUM_INPUTS; i++) {
-        const int code = device_upload(s, c->op->inputs[i].name, &c->input[i], c->dtype,
-                                       &d->buffer[i], &d->tensor[i]);
-        if (code != EXIT_OK)
-            return code;
-    }
-    return EXIT_OK;
-}
+    static const struct work_calls none = { sizeof(struct clattn_layer_params), NULL, NULL };
 
-static void release(struct device_inputs *d)
-{
+    if (!work_begin(&d->work, s, c->dtype, &none, clattn_layer_params()))
+        return d->work.code;
     for (int i = 0; i < NUM_INPUTS; i++)
-        clattn_buffer_destroy(&d->buffer[i]);
+        work_input(&d->work, c->op->inputs[i].name, &c->input[i], c->dtype, &d->in[i]);
+    return d->work.code;
 }
 
 static void note_kernel(struct session *s, const struct clattn_layer_params *p,
@@ -171,22 +165,22 @@ static clattn_tensor einsum_view(clattn_tensor w)
 }
 
 static struct clattn_layer_params decode_params(const struct layer_case *l,
-                                                const struct device_inputs *d, clattn_kv *kv,
+                                                const struct device_layer *d, clattn_kv *kv,
                                                 const clattn_tensor *y, int64_t step)
 {
     const int64_t row[] = { l->B, 1, l->M }, flat[] = { l->Hq * l->Dv, l->M };
-    clattn_tensor x = clattn_tensor_of_buffer(d->buffer[X], y->dtype, 3, row), to = x;
-    clattn_tensor w_o = clattn_tensor_of_buffer(d->buffer[W_O], y->dtype, 2, flat);
+    clattn_tensor x = clattn_tensor_of_buffer(d->in[X].buffer, y->dtype, 3, row), to = x;
+    clattn_tensor w_o = clattn_tensor_of_buffer(d->in[W_O].buffer, y->dtype, 2, flat);
 
     x.offset = to.offset = step * l->B * l->M;
     to.buffer = y->buffer;
     return (struct clattn_layer_params){
         .struct_size = sizeof(struct clattn_layer_params),
         .x = x,
-        .q = { .w = einsum_view(d->tensor[W_Q]), .bias = d->tensor[B_Q] },
-        .k = { .w = einsum_view(d->tensor[W_K]), .bias = d->tensor[B_K] },
-        .v = { .w = einsum_view(d->tensor[W_V]), .bias = d->tensor[B_V] },
-        .out = { .w = clattn_tensor_swap(w_o, 0, 1), .bias = d->tensor[B_O], .y = to },
+        .q = { .w = einsum_view(d->in[W_Q]), .bias = d->in[B_Q] },
+        .k = { .w = einsum_view(d->in[W_K]), .bias = d->in[B_K] },
+        .v = { .w = einsum_view(d->in[W_V]), .bias = d->in[B_V] },
+        .out = { .w = clattn_tensor_swap(w_o, 0, 1), .bias = d->in[B_O], .y = to },
         .kv = kv,
     };
 }
@@ -205,7 +199,7 @@ static clattn_status read_cache(clattn_kv *kv, const struct layer_case *l, struc
 }
 
 static clattn_status decode(struct session *s, const struct layer_case *l,
-                            const struct device_inputs *d, const clattn_tensor *y,
+                            const struct device_layer *d, const clattn_tensor *y,
                             struct array *result, struct run_note *note)
 {
     clattn_kv *kv;
@@ -215,8 +209,8 @@ static clattn_status decode(struct session *s, const struct layer_case *l,
                                  .dtype = y->dtype), &kv);
 
     if (status == CLATTN_OK)
-        status = clattn_kv_append(s->ctx, clattn_kv_append_params(.kv = kv, .k = d->tensor[K_CACHE],
-                                                                  .v = d->tensor[V_CACHE]));
+        status = clattn_kv_append(s->ctx, clattn_kv_append_params(.kv = kv, .k = d->in[K_CACHE],
+                                                                  .v = d->in[V_CACHE]));
     for (int64_t step = 0; step < l->N && status == CLATTN_OK; step++) {
         const struct clattn_layer_params p = decode_params(l, d, kv, y, step);
         if (step == 0)
@@ -233,9 +227,7 @@ static int run_decode(struct session *s, const struct golden *c, const char *ker
                       struct array *result, struct run_note *note)
 {
     struct layer_case l = { 0 };
-    struct device_inputs d = { 0 };
-    clattn_buffer *out = NULL;
-    clattn_tensor y;
+    struct device_layer d = { 0 };
     int code = decode_case(c, &l);
 
     if (code == EXIT_OK && kernel)
@@ -244,16 +236,15 @@ static int run_decode(struct session *s, const struct golden *c, const char *ker
         code = decode_results(&l, result);
     if (code == EXIT_OK)
         code = upload(s, c, &d);
-    if (code == EXIT_OK)
-        code = device_output(s, &result[DECODE_Y], c->dtype, &out, &y);
     if (code == EXIT_OK) {
-        const clattn_status status = decode(s, &l, &d, &y, result, note);
-        code = status == CLATTN_OK ? EXIT_OK : session_fail(s, status);
+        work_output(&d.work, &result[DECODE_Y], c->dtype, &d.out[DECODE_Y]);
+        code = d.work.code;
     }
-    if (code == EXIT_OK)
-        code = device_download(s, out, c->dtype, &result[DECODE_Y]);
-    release(&d);
-    clattn_buffer_destroy(&out);
+    if (code == EXIT_OK) {
+        const clattn_status status = decode(s, &l, &d, &d.out[DECODE_Y], result, note);
+        code = status == CLATTN_OK ? work_read(&d.work) : session_fail(s, status);
+    }
+    work_end(&d.work);
     return code;
 }
 
@@ -344,21 +335,21 @@ static int mha_results(const struct layer_case *l, struct array *result)
 
 /* y, then the same with x added, each with the probabilities. */
 static clattn_status mha(struct session *s, const struct layer_case *l,
-                         const struct device_inputs *d, const clattn_tensor *to,
+                         const struct device_layer *d, const clattn_tensor *to,
                          struct run_note *note)
 {
     struct clattn_layer_params *p = clattn_layer_params(
-        .x = d->tensor[X], .heads = l->Hq, .kv_heads = l->Hk,
-        .q = { .w = d->tensor[W_Q], .bias = d->tensor[B_Q] },
-        .k = { .w = d->tensor[W_K], .bias = d->tensor[B_K] },
-        .v = { .w = d->tensor[W_V], .bias = d->tensor[B_V] },
-        .out = { .w = d->tensor[W_O], .bias = d->tensor[B_O], .y = to[MHA_Y] },
+        .x = d->in[X], .heads = l->Hq, .kv_heads = l->Hk,
+        .q = { .w = d->in[W_Q], .bias = d->in[B_Q] },
+        .k = { .w = d->in[W_K], .bias = d->in[B_K] },
+        .v = { .w = d->in[W_V], .bias = d->in[B_V] },
+        .out = { .w = d->in[W_O], .bias = d->in[B_O], .y = to[MHA_Y] },
         .attention = { .causal = l->causal ? CLATTN_CAUSAL_BOTTOM_RIGHT : CLATTN_CAUSAL_NONE,
                        .probs = to[MHA_PROBS] });
 
     note_kernel(s, p, note);
     const clattn_status status = clattn_layer(s->ctx, p);
-    p->out.residual = d->tensor[X];
+    p->out.residual = d->in[X];
     p->out.y = to[MHA_RESIDUAL];
     return status == CLATTN_OK ? clattn_layer(s->ctx, p) : status;
 }
@@ -367,9 +358,7 @@ static int run_mha(struct session *s, const struct golden *c, const char *kernel
                    struct array *result, struct run_note *note)
 {
     struct layer_case l = { 0 };
-    struct device_inputs d = { 0 };
-    clattn_buffer *out[3] = { NULL };
-    clattn_tensor to[3];
+    struct device_layer d = { 0 };
     int code = mha_case(c, &l);
 
     if (code == EXIT_OK && kernel)
@@ -378,18 +367,15 @@ static int run_mha(struct session *s, const struct golden *c, const char *kernel
         code = mha_results(&l, result);
     if (code == EXIT_OK)
         code = upload(s, c, &d);
-    for (int i = 0; i < 3 && code == EXIT_OK; i++)
-        code = device_output(s, &result[i], i == MHA_PROBS ? CLATTN_F32 : c->dtype, &out[i],
-                             &to[i]);
-    if (code == EXIT_OK) {
-        const clattn_status status = mha(s, &l, &d, to, note);
-        code = status == CLATTN_OK ? EXIT_OK : session_fail(s, status);
+    for (int i = 0; i < 3 && code == EXIT_OK; i++) {
+        work_output(&d.work, &result[i], i == MHA_PROBS ? CLATTN_F32 : c->dtype, &d.out[i]);
+        code = d.work.code;
     }
-    for (int i = 0; i < 3 && code == EXIT_OK; i++)
-        code = device_download(s, out[i], i == MHA_PROBS ? CLATTN_F32 : c->dtype, &result[i]);
-    release(&d);
-    for (int i = 0; i < 3; i++)
-        clattn_buffer_destroy(&out[i]);
+    if (code == EXIT_OK) {
+        const clattn_status status = mha(s, &l, &d, d.out, note);
+        code = status == CLATTN_OK ? work_read(&d.work) : session_fail(s, status);
+    }
+    work_end(&d.work);
     return code;
 }
 

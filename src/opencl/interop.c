@@ -130,7 +130,7 @@ clattn_status clattn_plan_enqueue(clattn_plan *plan, cl_uint num_wait, const cl_
 {
     const cla_events events = make_events(num_wait, wait, event);
     CLA_TRY(check_events(plan, num_wait, wait));
-    return cla_plan_run_on(plan, NULL, &events);
+    return cla_plan_run_own(plan, &events);
 }
 
 /* The same on other tensors, for every operation. */
@@ -146,9 +146,7 @@ clattn_status clattn_plan_enqueue_attention(clattn_plan *plan,
                                             const struct clattn_attention_params *params,
                                             cl_uint num_wait, const cl_event *wait, cl_event *event)
 {
-    const cla_events events = make_events(num_wait, wait, event);
-    CLA_TRY(check_events(plan, num_wait, wait));
-    return cla_attention_run(plan, params, &events);
+    return enqueue_on(plan, &cla_op_attention, params, num_wait, wait, event);
 }
 
 clattn_status clattn_plan_enqueue_merge(clattn_plan *plan, const struct clattn_merge_params *params,
@@ -169,9 +167,7 @@ clattn_status clattn_plan_enqueue_projection(clattn_plan *plan,
                                              cl_uint num_wait, const cl_event *wait,
                                              cl_event *event)
 {
-    const cla_events events = make_events(num_wait, wait, event);
-    CLA_TRY(check_events(plan, num_wait, wait));
-    return cla_projection_run(plan, params, &events);
+    return enqueue_on(plan, &cla_op_projection, params, num_wait, wait, event);
 }
 
 clattn_status clattn_plan_enqueue_rope(clattn_plan *plan, const struct clattn_rope_params *params,
