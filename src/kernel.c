@@ -57,6 +57,27 @@ static bool fits_device(const cla_kernel *kernel, const cla_dev *dev, const void
         && (!kernel->local_bytes || kernel->local_bytes(problem, t) <= dev->info.local_bytes);
 }
 
+int cla_priority_only(const cla_dev *dev, const void *problem)
+{
+    (void)dev;
+    (void)problem;
+    return 0;
+}
+
+int cla_priority_portable(const cla_dev *dev, const void *problem)
+{
+    (void)problem;
+    return dev->info.type == CLATTN_DEVICE_CPU ? 10 : 50;
+}
+
+bool cla_ok_always(const cla_dev *dev, const void *problem, const int *t)
+{
+    (void)dev;
+    (void)problem;
+    (void)t;
+    return true;
+}
+
 bool cla_kernel_legal(const cla_kernel *kernel, const cla_dev *dev, const void *problem,
                       const int *t)
 {

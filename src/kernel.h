@@ -121,6 +121,14 @@ bool cla_kernel_is_native(const cla_kernel *kernel);
 int cla_kernel_num_tunables(const cla_kernel *kernel);
 void cla_kernel_safe_config(const cla_kernel *kernel, int *t);
 
+/*
+ * For descriptors: the priority of the only kernel of a stage on its device (0), and of a portable
+ * one on a GPU (50) or a CPU (10); an ok() without limits of its own.
+ */
+int cla_priority_only(const cla_dev *dev, const void *problem);
+int cla_priority_portable(const cla_dev *dev, const void *problem);
+bool cla_ok_always(const cla_dev *dev, const void *problem, const int *t);
+
 /* Device, capabilities, ok(), work-group and local memory limits together. */
 bool cla_kernel_legal(const cla_kernel *kernel, const cla_dev *dev, const void *problem,
                       const int *t);

@@ -31,12 +31,6 @@ static size_t local_bytes(const void *problem, const int *t)
          + (size_t)t[BR] * TC * sizeof(uint64_t);
 }
 
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)problem;
-    return dev->info.type == CLATTN_DEVICE_CPU ? 10 : 50;
-}
-
 /* With 2 or 4 rows the sums of a work-item stay in registers. */
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
@@ -86,7 +80,7 @@ const cla_kernel cla_kernel_argmax = {
     },
     .constants = { CLA_ATTN_CONSTANTS },
     .args = cla_attn_args,
-    .priority = priority,
+    .priority = cla_priority_portable,
     .ok = ok,
     .estimate = estimate,
     .bind = bind,

@@ -5,21 +5,6 @@
 
 extern const cla_kernel cla_kernel_argmax_native;
 
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)dev;
-    (void)problem;
-    return 0;
-}
-
-static bool ok(const cla_dev *dev, const void *problem, const int *t)
-{
-    (void)dev;
-    (void)problem;
-    (void)t;
-    return true;
-}
-
 static size_t bind(void *problem, const int *t)
 {
     (void)t;
@@ -36,8 +21,8 @@ const cla_kernel cla_kernel_argmax_native = {
     .name = "argmax_native",
     .revision = 1,
     .stage = CLA_STAGE_ARGMAX,
-    .priority = priority,
-    .ok = ok,
+    .priority = cla_priority_only,
+    .ok = cla_ok_always,
     .bind = bind,
     .native = native,
 };

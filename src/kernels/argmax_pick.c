@@ -7,12 +7,6 @@ extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_argmax_clh;
 extern const cla_blob cla_src_argmax_pick;
 extern const cla_kernel cla_kernel_argmax_pick;
 
-static bool ok(const cla_dev *dev, const void *problem, const int *t)
-{
-    (void)dev, (void)problem, (void)t;
-    return true;
-}
-
 static cla_geometry geometry(const void *problem, const int *t)
 {
     const cla_attn *p = problem;
@@ -29,6 +23,6 @@ const cla_kernel cla_kernel_argmax_pick = {
                &cla_src_argmax_pick },
     .constants = { CLA_ATTN_CONSTANTS, { "HAS_INDEX", offsetof(cla_attn, has_index) } },
     .args = cla_argmax_pick_args,
-    .ok = ok,
+    .ok = cla_ok_always,
     .geometry = geometry,
 };

@@ -9,13 +9,6 @@ extern const cla_kernel cla_kernel_attn_merge;
 
 enum { WG = 64 };
 
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)dev;
-    (void)problem;
-    return 0;
-}
-
 /* One part is the result: the kernel before has written it. */
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
@@ -41,7 +34,7 @@ const cla_kernel cla_kernel_attn_merge = {
                &cla_src_attn_merge },
     .constants = { CLA_ATTN_CONSTANTS },
     .args = cla_attn_args,
-    .priority = priority,
+    .priority = cla_priority_only,
     .ok = ok,
     .geometry = geometry,
 };

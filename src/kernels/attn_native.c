@@ -5,13 +5,6 @@
 
 extern const cla_kernel cla_kernel_attn_native;
 
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)dev;
-    (void)problem;
-    return 0;
-}
-
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     (void)dev;
@@ -59,7 +52,7 @@ const cla_kernel cla_kernel_attn_native = {
         [CLA_NATIVE_KEYS] = { "BK", { 32, 64, 128, 256 }, 64 },
         [CLA_NATIVE_SPLIT] = { "SPLIT", { 256, 512, 1024, 2048 }, 1024 },
     },
-    .priority = priority,
+    .priority = cla_priority_only,
     .ok = ok,
     .estimate = estimate,
     .bind = bind,

@@ -18,12 +18,6 @@ static size_t num_groups(const cla_attn *p, const int *t)
     return tiles * (size_t)p->probs_heads * (size_t)p->B;
 }
 
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)problem;
-    return dev->info.type == CLATTN_DEVICE_CPU ? 10 : 50;
-}
-
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     (void)dev;
@@ -67,7 +61,7 @@ const cla_kernel cla_kernel_attn_probs = {
     },
     .constants = { CLA_ATTN_CONSTANTS },
     .args = cla_attn_args,
-    .priority = priority,
+    .priority = cla_priority_portable,
     .ok = ok,
     .estimate = estimate,
     .geometry = geometry,

@@ -5,21 +5,6 @@
 
 extern const cla_kernel cla_kernel_attn_probs_native;
 
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)dev;
-    (void)problem;
-    return 0;
-}
-
-static bool ok(const cla_dev *dev, const void *problem, const int *t)
-{
-    (void)dev;
-    (void)problem;
-    (void)t;
-    return true;
-}
-
 static size_t bind(void *problem, const int *t)
 {
     cla_attn *p = problem;
@@ -38,8 +23,8 @@ const cla_kernel cla_kernel_attn_probs_native = {
     .name = "attn_probs_native",
     .revision = 1,
     .stage = CLA_STAGE_PROBS,
-    .priority = priority,
-    .ok = ok,
+    .priority = cla_priority_only,
+    .ok = cla_ok_always,
     .bind = bind,
     .native = native,
 };

@@ -23,12 +23,6 @@ static size_t num_groups(const cla_linear *p, const int *t)
 }
 
 /* A GPU is what this kernel is for; on a CPU it does a twentieth of what its cores can. */
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)problem;
-    return dev->info.type == CLATTN_DEVICE_CPU ? 10 : 50;
-}
-
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     const cla_linear *p = problem;
@@ -90,7 +84,7 @@ const cla_kernel cla_kernel_linear_chunk = {
     },
     .constants = { CLA_LINEAR_CONSTANTS },
     .args = cla_linear_args,
-    .priority = priority,
+    .priority = cla_priority_portable,
     .ok = ok,
     .estimate = estimate,
     .bind = bind,

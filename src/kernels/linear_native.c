@@ -5,21 +5,6 @@
 
 extern const cla_kernel cla_kernel_linear_native;
 
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)dev;
-    (void)problem;
-    return 0;
-}
-
-static bool ok(const cla_dev *dev, const void *problem, const int *t)
-{
-    (void)dev;
-    (void)problem;
-    (void)t;
-    return true;
-}
-
 /*
  * Chunks grow with the features: the work inside a chunk grows with its length, that on the state
  * does not, but a large state is read from further away. Segments are cut only where there are too
@@ -56,8 +41,8 @@ const cla_kernel cla_kernel_linear_native = {
         [CLA_LINEAR_CHUNK] = { "CHUNK", { 16, 32, 64, 128 }, 32 },
         [CLA_LINEAR_SEGS] = { "SEGS", { 1, 2, 4, 8, 16, 32, 64 }, 1 },
     },
-    .priority = priority,
-    .ok = ok,
+    .priority = cla_priority_only,
+    .ok = cla_ok_always,
     .estimate = estimate,
     .bind = bind,
     .native = native,

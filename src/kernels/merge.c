@@ -7,21 +7,6 @@ enum { WG };
 extern const cla_blob cla_src_prelude_clh, cla_src_merge;
 extern const cla_kernel cla_kernel_merge;
 
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)dev;
-    (void)problem;
-    return 10;
-}
-
-static bool ok(const cla_dev *dev, const void *problem, const int *t)
-{
-    (void)dev;
-    (void)problem;
-    (void)t;
-    return true;
-}
-
 static void estimate(const cla_dev *dev, const void *problem, int *t)
 {
     (void)problem;
@@ -62,8 +47,8 @@ const cla_kernel cla_kernel_merge = {
         { "HAS_LSE", offsetof(cla_merge, has_lse) },
     },
     .args = args,
-    .priority = priority,
-    .ok = ok,
+    .priority = cla_priority_only,
+    .ok = cla_ok_always,
     .estimate = estimate,
     .geometry = geometry,
 };

@@ -10,12 +10,6 @@ extern const cla_kernel cla_kernel_proj_gemm;
 #define MAX_GROUPS 0x7fffffffu /* of one dimension, on the strictest device */
 
 /* A GPU is what this kernel is for; on a CPU it does a twentieth of what its cores can. */
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)problem;
-    return dev->info.type == CLATTN_DEVICE_CPU ? 10 : 50;
-}
-
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     const cla_proj *p = problem;
@@ -67,7 +61,7 @@ const cla_kernel cla_kernel_proj_gemm = {
     },
     .constants = { CLA_PROJ_CONSTANTS },
     .args = cla_proj_args,
-    .priority = priority,
+    .priority = cla_priority_portable,
     .ok = ok,
     .estimate = estimate,
     .geometry = geometry,

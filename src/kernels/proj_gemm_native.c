@@ -12,14 +12,6 @@ static int priority(const cla_dev *dev, const void *problem)
     return 50;
 }
 
-static bool ok(const cla_dev *dev, const void *problem, const int *t)
-{
-    (void)dev;
-    (void)problem;
-    (void)t;
-    return true;
-}
-
 static size_t bind(void *problem, const int *t)
 {
     cla_proj *p = problem;
@@ -39,7 +31,7 @@ const cla_kernel cla_kernel_proj_gemm_native = {
     .revision = 1,
     .stage = CLA_STAGE_PROJECTION,
     .priority = priority,
-    .ok = ok,
+    .ok = cla_ok_always,
     .bind = bind,
     .native = native,
 };

@@ -6,14 +6,6 @@ extern const cla_blob cla_src_prelude_clh, cla_src_rotary_clh, cla_src_proj_clh;
 extern const cla_blob cla_src_proj_cpu_clh, cla_src_proj_pack_cpu;
 extern const cla_kernel cla_kernel_proj_pack_cpu;
 
-static bool ok(const cla_dev *dev, const void *problem, const int *t)
-{
-    (void)dev;
-    (void)problem;
-    (void)t;
-    return true;
-}
-
 static cla_geometry geometry(const void *problem, const int *t)
 {
     const cla_proj *p = problem;
@@ -30,6 +22,6 @@ const cla_kernel cla_kernel_proj_pack_cpu = {
                &cla_src_proj_pack_cpu },
     .constants = { CLA_PROJ_CONSTANTS },
     .args = cla_proj_args,
-    .ok = ok,
+    .ok = cla_ok_always,
     .geometry = geometry,
 };

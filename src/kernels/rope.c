@@ -18,13 +18,6 @@ static const cla_arg args[] = {
     { CLA_ARG_END, 0 },
 };
 
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)dev;
-    (void)problem;
-    return 50;
-}
-
 /* Pairs of a row. */
 static size_t num_pairs(const cla_rope *p)
 {
@@ -59,7 +52,7 @@ const cla_kernel cla_kernel_rope = {
         { "HAS_STARTS", offsetof(cla_rope, has_starts) },
     },
     .args = args,
-    .priority = priority,
+    .priority = cla_priority_only,
     .ok = ok,
     .geometry = geometry,
 };
