@@ -19,13 +19,6 @@ static const cla_arg args[] = {
     I32(last_page), { CLA_ARG_END, 0 },
 };
 
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)dev;
-    (void)problem;
-    return 50;
-}
-
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     const cla_append *p = problem;
@@ -62,7 +55,7 @@ const cla_kernel cla_kernel_kv_append = {
         { "PAGED", offsetof(cla_append, paged) },
     },
     .args = args,
-    .priority = priority,
+    .priority = cla_priority_only,
     .ok = ok,
     .geometry = geometry,
     .local_bytes = local_bytes,

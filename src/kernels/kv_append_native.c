@@ -5,21 +5,6 @@
 
 extern const cla_kernel cla_kernel_kv_append_native;
 
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)dev;
-    (void)problem;
-    return 0;
-}
-
-static bool ok(const cla_dev *dev, const void *problem, const int *t)
-{
-    (void)dev;
-    (void)problem;
-    (void)t;
-    return true;
-}
-
 static clattn_status native(struct cla_cpu *cpu, const void *problem, const int *t)
 {
     (void)t;
@@ -30,7 +15,7 @@ const cla_kernel cla_kernel_kv_append_native = {
     .name = "kv_append_native",
     .revision = 1,
     .stage = CLA_STAGE_APPEND,
-    .priority = priority,
-    .ok = ok,
+    .priority = cla_priority_only,
+    .ok = cla_ok_always,
     .native = native,
 };
