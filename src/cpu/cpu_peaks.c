@@ -11,7 +11,11 @@
 #include "layout.h"
 
 /* Short passes, many of them: some fall between the interruptions of a busy machine. */
-enum { FMA_PASSES = 40, READ_PASSES = 6 };
+enum {
+    FMA_PASSES = 40,
+    READ_SWEEPS = 6,
+    MIN_WINDOW = 8, /* chunks of a huge page for each thread */
+};
 
 #define FMA_SECONDS 2e-3               /* of a pass */
 #define READ_BYTES ((size_t)256 << 20) /* much larger than caches that one process can keep */
@@ -53,32 +57,43 @@ static double measure_multiply_adds(const cla_cpu *cpu, const cla_block_ops *ops
     return best;
 }
 
+/* Bytes per second of reading count chunks on all threads; *keep: so that it is not left out. */
+static double read_pass(const cla_cpu *cpu, const cla_block_ops *ops, const char *memory,
+                        size_t count, float *keep)
+{
+    float sum = 0;
+    const double start = seconds();
+    (void)cpu; /* without OpenMP */
+#pragma omp parallel for schedule(static) num_threads(cpu->threads) reduction(+ : sum)
+    for (size_t i = 0; i < count; i++)
+        sum += ops->read((const float *)(memory + i * HUGE_PAGE), HUGE_PAGE / sizeof(float));
+    *keep += sum;
+    return (double)(count * HUGE_PAGE) / (seconds() - start);
+}
+
 /* Bytes per second; 0 when there is not enough memory to measure it. */
 static double measure_read(const cla_cpu *cpu, const cla_block_ops *ops)
 {
-    const size_t bytes = READ_BYTES, chunk = HUGE_PAGE, chunks = bytes / chunk;
-    char *memory = aligned_alloc(HUGE_PAGE, bytes);
+    const size_t chunks = READ_BYTES / HUGE_PAGE;
+    char *memory = aligned_alloc(HUGE_PAGE, READ_BYTES);
+    size_t window = chunks; /* of a pass: as short as leaves every thread enough to do */
+    float keep = 0;
     double best = 0;
-    volatile float keep = 0;
     if (!memory)
         return 0;
-    (void)cpu; /* without OpenMP */
 #if defined(MADV_HUGEPAGE)
-    madvise(memory, bytes, MADV_HUGEPAGE);
+    madvise(memory, READ_BYTES, MADV_HUGEPAGE);
 #endif
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
     for (size_t i = 0; i < chunks; i++)
-        memset(memory + i * chunk, 0, chunk);
-    for (int pass = 0; pass < READ_PASSES; pass++) {
-        float sum = 0;
-        const double start = seconds();
-#pragma omp parallel for schedule(static) num_threads(cpu->threads) reduction(+ : sum)
-        for (size_t i = 0; i < chunks; i++)
-            sum += ops->read((const float *)(memory + i * chunk), chunk / sizeof(float));
-        const double rate = (double)bytes / (seconds() - start);
+        memset(memory + i * HUGE_PAGE, 0, HUGE_PAGE);
+    while (window / 2 >= MIN_WINDOW * (size_t)cpu->threads)
+        window /= 2;
+    for (size_t i = 0; i < READ_SWEEPS * chunks; i += window) {
+        const double rate = read_pass(cpu, ops, memory + i % chunks * HUGE_PAGE, window, &keep);
         best = rate > best ? rate : best;
-        keep = keep + sum;
     }
+    *(volatile float *)memory = keep;
     free(memory);
     return best;
 }
