@@ -76,6 +76,18 @@ FN vf max_keep(vf a, vf x)
 #endif
 }
 
+/* a > x ? x : a, likewise. */
+FN vf min_keep(vf a, vf x)
+{
+#if defined(__AVX512F__)
+    return (vf)_mm512_min_ps((__m512)x, (__m512)a);
+#elif defined(__AVX2__)
+    return (vf)_mm256_min_ps((__m256)x, (__m256)a);
+#else
+    return choose(a > x, x, a);
+#endif
+}
+
 FN bool any_above(vf x, vf limit)
 {
 #if defined(__AVX512F__)

@@ -35,6 +35,11 @@ const cla_linear_ops *cla_linear_ops_of(cla_isa isa)
     return NULL;
 }
 
+int cla_linear_key_ld(const cla_linear *p)
+{
+    return (p->D + 15) / 16 * 16;
+}
+
 int cla_linear_value_ld(const cla_linear *p)
 {
     return (p->Dv + 15) / 16 * 16;
@@ -109,15 +114,17 @@ static cla_linear_scratch scratch_of(const cla_linear *p, int chunk)
         s.weights = place(&s.total, G);
         return s;
     }
-    const size_t ld = (size_t)cla_linear_value_ld(p);
-    s.q = place(&s.total, CLA_LINEAR_LD * D);
-    s.k = place(&s.total, CLA_LINEAR_LD * D);
+    const size_t ld = (size_t)cla_linear_value_ld(p), key_ld = (size_t)cla_linear_key_ld(p);
+    s.q = place(&s.total, rows * key_ld);
+    s.k = place(&s.total, rows * key_ld);
+    s.q_columns = place(&s.total, p->map == CLATTN_MAP_POLY2 ? CLA_LINEAR_LD * D : 0);
+    s.k_columns = place(&s.total, CLA_LINEAR_LD * D);
     s.made = place(&s.total, CLA_LINEAR_LD * made);
     s.values = place(&s.total, rows * ld);
     s.sums = place(&s.total, rows * ld);
-    s.den = place(&s.total, rows);
+    s.den = place(&s.total, rows * CLA_LINEAR_LANES);
     s.weights = place(&s.total, CLA_LINEAR_LD * 16);
-    s.z = place(&s.total, cla_linear_cancels(p) ? 4 * ((D + 15) / 16 * 16) : 0);
+    s.z = place(&s.total, cla_linear_cancels(p) ? 4 * key_ld : 0);
     return s;
 }
 
@@ -192,6 +199,7 @@ static float *state_of(const call *c, int b, int hk, int seg)
 static cla_linear_task task_of(const call *c, int b, int hk)
 {
     return (cla_linear_task){ .p = c->p, .seq = seq_of(c->p, b), .hk = hk, .chunk = c->chunk,
+                              .key_ld = cla_linear_key_ld(c->p),
                               .value_ld = cla_linear_value_ld(c->p), .at = c->at,
                               .scratch = c->scratch + c->at.total * cla_thread_id() };
 }
@@ -291,16 +299,30 @@ static void walk_segment(const call *c, int b, int hk, int seg)
         hand_out_state(p, b, hk, t.state);
 }
 
-static void do_rows(const call *c, int b, int h, int chunk)
+/*
+ * Rows of one unit of work, whole chunks: enough of them that handing out units costs nothing, as
+ * long as there are several units for each thread.
+ */
+static int64_t unit_rows(const call *c)
+{
+    const cla_linear *p = c->p;
+    const int64_t chunks = ((int64_t)p->Nq + c->chunk - 1) / c->chunk;
+    const int64_t share = (int64_t)p->B * p->Hq * chunks / (8 * c->threads);
+    return c->chunk * (share < 1 ? 1 : share < 16 ? share : 16);
+}
+
+static void do_rows(const call *c, int b, int h, int64_t unit)
 {
     const cla_linear *p = c->p;
     cla_linear_task t = task_of(c, b, h / p->G);
     t.h = h;
     t.state = p->quadratic ? NULL : state_of(c, b, t.hk, p->segs > 1 ? p->segs : 0);
-    t.first = chunk * c->chunk;
-    t.end = t.seq.nq - t.first < c->chunk ? t.seq.nq : t.first + c->chunk;
-    if (t.first < t.end)
-        c->ops->rows(&t);
+    const int64_t rows = unit_rows(c), first = unit * rows;
+    if (first >= t.seq.nq)
+        return;
+    t.first = (int)first;
+    t.end = t.seq.nq - first < rows ? t.seq.nq : (int)(first + rows);
+    c->ops->rows(&t);
 }
 
 /* ---- threads ---- */
@@ -345,11 +367,6 @@ static void hand_out_unit(const call *c, int b, int hk, int64_t i)
 static void walk_unit(const call *c, int b, int hk, int64_t seg)
 {
     walk_segment(c, b, hk, (int)seg);
-}
-
-static void rows_unit(const call *c, int b, int h, int64_t chunk)
-{
-    do_rows(c, b, h, (int)chunk);
 }
 
 static void step_unit(const call *c, int b, int hk, int64_t slice)
@@ -422,6 +439,6 @@ clattn_status cla_cpu_linear(cla_cpu *cpu, const cla_linear *p, const int *t)
     if (p->causal && !p->quadratic)
         for_all(&c, p->Hk, p->segs, walk_unit);
     else
-        for_all(&c, p->Hq, ((int64_t)p->Nq + c.chunk - 1) / c.chunk, rows_unit);
+        for_all(&c, p->Hq, (p->Nq + unit_rows(&c) - 1) / unit_rows(&c), do_rows);
     return CLATTN_OK;
 }

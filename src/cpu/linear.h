@@ -17,6 +17,7 @@ enum {
 enum {
     CLA_LINEAR_MADE = 96,    /* features of poly2 made at a time */
     CLA_LINEAR_COLUMNS = 64,  /* of a state, in a step */
+    CLA_LINEAR_LANES = 16,    /* of the widest vector */
     CLA_LINEAR_LD = 128 + 16, /* the longest chunk, and no multiple of a page */
 };
 
@@ -27,8 +28,18 @@ typedef struct cla_linear_seq {
 
 /* Scratch memory of a thread: floats from its start. */
 typedef struct cla_linear_scratch {
-    size_t q, k, made, values, sums, den, weights, z, total; /* z: 2 rows of D doubles */
+    size_t q, k, q_columns, k_columns, made, values, sums, den, weights, total;
+    size_t z; /* 2 rows of D doubles */
 } cla_linear_scratch;
+
+/* Rows of memory to be asked for: lines of 64 bytes of rows that follow each other. */
+typedef struct cla_linear_ahead {
+    const char *at;
+    int64_t stride;
+    int rows, lines, line; /* line: the next of the first row */
+    int at_once;           /* lines */
+    bool write;
+} cla_linear_ahead;
 
 /* One task. A state is S as F rows of value_ld floats, then z. */
 typedef struct cla_linear_task {
@@ -36,25 +47,29 @@ typedef struct cla_linear_task {
     cla_linear_seq seq;
     int hk, h;            /* key head; query head, where the task has only one */
     int first, end;       /* rows or keys [first, end) of the sequence */
-    int chunk, value_ld;
+    int chunk;
+    int key_ld, value_ld; /* floats of a row in scratch memory */
     bool keep;            /* walk: the state after the last chunk is wanted */
     float *state;
     float *scratch;
     cla_linear_scratch at;
+    cla_linear_ahead ahead[4]; /* tensors of the next chunk */
+    int num_ahead;
 } cla_linear_task;
 
 /* One instruction set. */
 typedef struct cla_linear_ops {
-    void (*add_keys)(const cla_linear_task *t); /* state += keys [first, end) */
-    void (*walk)(const cla_linear_task *t);     /* rows of all heads of hk; the state follows */
-    void (*rows)(const cla_linear_task *t);     /* rows of head h on a state, or on all keys */
-    void (*step)(const cla_linear_task *t);     /* columns [first, end) of a step; not z_out */
+    void (*add_keys)(cla_linear_task *t);   /* state += keys [first, end) */
+    void (*walk)(cla_linear_task *t);       /* rows of all heads of hk; the state follows */
+    void (*rows)(cla_linear_task *t);       /* rows of head h on a state, or on all keys */
+    void (*step)(const cla_linear_task *t); /* columns [first, end) of a step; not z_out */
 } cla_linear_ops;
 
 /* NULL where it was not compiled in. */
 const cla_linear_ops *cla_linear_ops_of(cla_isa isa);
 
-/* Dv rounded up to whole vectors of every instruction set. */
+/* D and Dv rounded up to whole vectors of every instruction set. */
+int cla_linear_key_ld(const cla_linear *p);
 int cla_linear_value_ld(const cla_linear *p);
 
 /*

@@ -6,17 +6,30 @@
 extern const cla_kernel cla_kernel_linear_native;
 
 /*
- * Chunks grow with the features: the work inside a chunk grows with its length, that on the state
- * does not, but a large state is read from further away. Segments are cut only where there are too
- * few heads for the cores: they cost another pass over the keys. The number of cores counts, not
- * that of threads, which must not change results.
+ * The work inside a causal chunk grows with its length, that on the state does not: chunks are
+ * short, unless features are many, because they read all of a large state. poly2 makes features for
+ * a vector of rows at a time and sums them up over the chunk, which a long one does better.
+ */
+static int chunk_of(const cla_linear *p)
+{
+    const bool poly2 = p->map == CLATTN_MAP_POLY2;
+    if (p->F > 512 || (poly2 && p->F > 128))
+        return 128;
+    if (p->F > 128)
+        return 64;
+    return p->causal && !poly2 ? 16 : 32;
+}
+
+/*
+ * Segments are cut only where there are too few heads for the cores: they cost another pass over
+ * the keys. The number of cores counts, not that of threads, which must not change results.
  */
 static void estimate(const cla_dev *dev, const void *problem, int *t)
 {
     const cla_linear *p = problem;
     const int64_t heads = (int64_t)p->B * p->Hk, cores = cla_cpu_cores();
     (void)dev;
-    t[CLA_LINEAR_CHUNK] = p->F <= 96 ? 32 : p->F <= 512 ? 64 : 128;
+    t[CLA_LINEAR_CHUNK] = chunk_of(p);
     t[CLA_LINEAR_SEGS] = 1;
     while (heads < 4 * cores && heads % cores != 0 && heads * t[CLA_LINEAR_SEGS] < 4 * cores
            && t[CLA_LINEAR_SEGS] < 64)
@@ -35,7 +48,7 @@ static clattn_status native(struct cla_cpu *cpu, const void *problem, const int 
 
 const cla_kernel cla_kernel_linear_native = {
     .name = "linear_native",
-    .revision = 1,
+    .revision = 2,
     .stage = CLA_STAGE_LINEAR,
     .tunables = {
         [CLA_LINEAR_CHUNK] = { "CHUNK", { 16, 32, 64, 128 }, 32 },
