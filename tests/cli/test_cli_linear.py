@@ -66,6 +66,23 @@ def test_values(cli):
     check(linear(q, k, v, lambda a, b: (2 * dot(a, b) + 1) ** 2), "--map", "poly2", "--scale", "2")
 
 
+def test_mapped(cli):
+    """linear-attention takes features that the caller has mapped."""
+    folder = cli.folder()
+    paths, (q, k, v) = small(folder, (9, 4), (9, 4), (9, 3))
+    o = folder + "/o.npy"
+    for name in ("relu", "elu1", "exp"):
+        phi = FEATURES[name]
+        mapped = [write(f"{folder}/{name}_{x}.npy", npy_bytes((9, 4), phi(values)))
+                  for x, values in (("q", q), ("k", k))]
+        for args in ((), ("--causal",), ("--causal", "--form", "linear")):
+            want = linear(q, k, v, lambda a, b, phi=phi: dot(phi(a), phi(b)), bool(args))
+            for tensors in ([*paths[:2], "--map", name], [*mapped, "--map", "identity"]):
+                cli("linear-attention", *tensors[:2], paths[2], "-o", o, "--device", "cpu",
+                    *tensors[2:], *args)
+                close(read_npy(o)[1], want, 1e-4)
+
+
 def test_state(cli):
     """linear-attention goes on from the state of a call before."""
     folder = cli.folder()
@@ -115,7 +132,7 @@ def test_bench_and_cost(cli):
     assert "linear *" in text and "from N = 64 on" in text
 
 
-TESTS = [test_values, test_state, test_refuses, test_bench_and_cost]
+TESTS = [test_values, test_mapped, test_state, test_refuses, test_bench_and_cost]
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
