@@ -19,7 +19,11 @@ typedef struct cla_blob {
     const char *path; /* "cl/attn_prefill.cl", for build logs */
     const unsigned char *data;
     size_t size;
+    const char *digest; /* 16 hexadecimal digits of its SHA-256 */
 } cla_blob;
+
+/* The same for the sources of all native kernels together. */
+extern const char cla_native_digest[];
 
 /* What a kernel computes; an operation is one stage or more, see cla_op in plan.h. */
 typedef enum cla_stage {
@@ -133,6 +137,9 @@ bool cla_config_next(const cla_kernel *kernel, int *t);
 
 /* "BR=8 BK=64"; returns the length it needs, like snprintf. */
 int cla_config_text(const cla_kernel *kernel, const int *t, char *out, size_t size);
+
+/* Reads such a text, tunables in any order; false unless each has one of its choices, once. */
+bool cla_config_parse(const cla_kernel *kernel, const char *text, int *t);
 
 /* "-cl-std=CL1.2 -DBR=8 -DHEAD_DIM=64"; from integers only. Like snprintf. */
 int cla_kernel_options(const cla_kernel *kernel, const void *problem, const int *t, char *out,

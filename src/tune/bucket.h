@@ -57,4 +57,8 @@ void cla_device_key_of(const cla_dev *dev, cla_device_key *out);
 enum { CLA_SOURCE_TEXT = 17 };
 void cla_kernel_source_key(const cla_kernel *kernel, char out[CLA_SOURCE_TEXT]);
 
+/* Mixes a text into a hash; start with CLA_MIX_START. */
+#define CLA_MIX_START UINT64_C(0xcbf29ce484222325)
+uint64_t cla_mix_text(uint64_t hash, const char *text);
+
 #endif

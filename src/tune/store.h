@@ -32,25 +32,28 @@ typedef struct cla_tuned {
 cla_store *cla_ctx_store(clattn_ctx *ctx);
 void cla_store_free(cla_store **store);
 
-/* Forgets what is in memory and reads the file again: after another process has tuned. */
+/* Reads the file again, after another process has tuned. */
 void cla_store_reload(cla_store *store);
 
 const cla_device_key *cla_store_device(const cla_store *store);
 
-/* What is wrong with the file, one sentence; "" when nothing is. */
+/* The folder of the caches, "" for none; what is wrong with it, one sentence, "" for nothing. */
+const char *cla_store_folder(const cla_store *store);
 const char *cla_store_note(const cla_store *store);
+/* How many finalists for this driver and source, and quarantined configurations, are known. */
+int cla_store_count(const cla_store *store, int *quarantined);
 
 /* ---- for the dispatcher: memory only, no file, no lock ---- */
 
 /*
  * Verified finalists for this driver and this source, best first; returns how many (at most max).
- * near: those of the nearest bucket within two octaves, when the bucket itself has none.
+ * near: those of the nearest bucket within two octaves, when the bucket itself has none. shipped:
+ * those compiled into the library for devices of this kind, of the nearest bucket.
+ * only: those of one kernel; NULL: of searches over all kernels.
  */
-int cla_store_find(const cla_store *store, const cla_bucket *bucket, cla_tuned *out, int max);
-int cla_store_near(const cla_store *store, const cla_bucket *bucket, cla_tuned *out, int max);
-
-/* Results compiled into the library for devices of this kind, nearest bucket first. */
-int cla_store_shipped(const cla_store *store, const cla_bucket *bucket, cla_tuned *out, int max);
+typedef enum cla_source { CLA_FROM_BUCKET, CLA_FROM_NEAR, CLA_FROM_SHIPPED } cla_source;
+int cla_store_find(const cla_store *store, cla_source from, const cla_bucket *bucket,
+                   const cla_kernel *only, cla_tuned *out, int max);
 
 /* Has it crashed, hung or miscomputed on this device, with this source of the kernel? */
 bool cla_store_quarantined(const cla_store *store, const cla_kernel *kernel, const int *t);
@@ -94,7 +97,10 @@ bool cla_store_pardon(cla_store *store);
 int64_t cla_store_trying(cla_store *store, const cla_kernel *kernel, const int *t);
 void cla_store_tried(cla_store *store, int64_t token);
 
-/* Quarantines what dead processes of this machine left behind as tried; returns how many. */
+/*
+ * Quarantines what dead processes of this machine left behind as tried; returns how many. Call it
+ * with the lock held: then no living process tries anything on this device.
+ */
 int cla_store_recover(cla_store *store);
 
 /*
