@@ -131,17 +131,27 @@ static void harden(sqlite3 *sql)
     sqlite3_db_config(sql, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, &is);
 }
 
+/* No table and nobody's mark. */
+static bool read_empty(cla_db *db, bool *empty)
+{
+    int tables = 0, id = 0;
+    const bool ok = read_int(db, "SELECT count(*) FROM sqlite_master", &tables)
+                 && read_int(db, "PRAGMA application_id", &id);
+    *empty = tables == 0 && id == 0;
+    return ok;
+}
+
 static bool create_schema(cla_db *db)
 {
-    int pages = 0;
+    bool empty = false;
     char ids[96];
     snprintf(ids, sizeof ids, "PRAGMA application_id=%d; PRAGMA user_version=%d;", APPLICATION_ID,
              SCHEMA_VERSION);
     /* Another process may have been first. */
     if (!run(db, "BEGIN IMMEDIATE", ""))
         return false;
-    bool ok = read_int(db, "PRAGMA page_count", &pages);
-    if (ok && pages == 0)
+    bool ok = read_empty(db, &empty);
+    if (ok && empty)
         ok = (sqlite3_exec(db->sql, schema, NULL, NULL, NULL) == SQLITE_OK
               && sqlite3_exec(db->sql, ids, NULL, NULL, NULL) == SQLITE_OK)
           || failed(db);
@@ -165,11 +175,12 @@ static bool is_sound(cla_db *db)
 /* Is it a results file of this version? An empty one becomes one when write. */
 static bool check_file(cla_db *db, const char *path, bool write)
 {
-    int pages = 0, id = 0, version = 0;
-    if (!read_int(db, "PRAGMA page_count", &pages) || (pages == 0 && write && !create_schema(db)))
+    int id = 0, version = 0;
+    bool empty = false;
+    if (!read_empty(db, &empty) || (empty && write && !create_schema(db)))
         return false;
-    if (pages == 0 && !write)
-        return true;
+    if (empty && !write)
+        return false; /* another process is about to fill it */
     if (!read_int(db, "PRAGMA application_id", &id)
         || !read_int(db, "PRAGMA user_version", &version))
         return false;

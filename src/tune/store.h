@@ -62,8 +62,8 @@ bool cla_store_quarantined(const cla_store *store, const cla_kernel *kernel, con
 
 /*
  * Where a search may start: results of this device under another driver or source, of nearby
- * buckets, shipped ones, and those of other devices of the kind; never quarantined, no configuration
- * twice, verified is false. None of them may be used without a correctness check.
+ * buckets, shipped ones, and those of other devices of the kind; none quarantined, none twice,
+ * verified is false. None of them may be used without a correctness check.
  */
 int cla_store_seeds(cla_store *store, const cla_bucket *bucket, cla_tuned *out, int max);
 
