@@ -478,8 +478,11 @@ static void work(int number)
         const cla_bucket b = bucket_of(ctx, &p);
         const cla_tuned one = result_of(512, 10 + number);
         if (!cla_store_add(cla_ctx_store(ctx), &b, &one)
-            || !cla_store_record(cla_ctx_store(ctx), &b, NULL, &one, 1) || warnings)
+            || !cla_store_record(cla_ctx_store(ctx), &b, NULL, &one, 1) || warnings) {
+            printf("# process %d, round %d: %s\n", number, i, heard);
+            fflush(stdout);
             _exit(1);
+        }
         choose(ctx, &p);
         clattn_ctx_destroy(&ctx);
     }

@@ -262,7 +262,7 @@ cla_db *cla_db_open(const char *folder, bool write, char *why_not, size_t size)
         set_aside(folder, path);
         db = open_file(path, write, error, &damaged);
     }
-    if (!db)
+    if (!db && error[0])
         snprintf(why_not, size, "cannot use %s: %s", path, error);
     return db;
 }
