@@ -150,6 +150,12 @@ START_TEST(bucket_ignores_batch)
     cla_attn one = problem_of(1, 1, 777), many = problem_of(64, 1, 777);
     const cla_bucket a = bucket_of(ctx, &one), b = bucket_of(ctx, &many);
     ck_assert(memcmp(&a, &b, sizeof a) == 0);
+    one.has_lengths = many.has_lengths = 1;
+    one.Tk = many.Tk = 8192;
+    many.Nk = 5000;
+    const cla_bucket e = bucket_of(ctx, &one), f = bucket_of(ctx, &many);
+    ck_assert(memcmp(&e, &f, sizeof e) == 0);
+    one.has_lengths = many.has_lengths = 0;
     one.ragged = many.ragged = 1;
     many.Nk = 5000;
     many.Nq = 4;

@@ -83,16 +83,20 @@ static void attn_bucket(const cla_dev *dev, const void *problem, cla_bucket *b)
     const bool few = p->Nq <= FEW_ROWS;
     fix(b, "%s d%d v%d g%d", clattn_dtype_name((clattn_dtype)p->in_type), p->D, p->Dv,
         (int)group_class(p->G));
+    if (p->kv_type != p->in_type && p->kv_type != CLATTN_NONE)
+        fix(b, " kv-%s", clattn_dtype_name((clattn_dtype)p->kv_type));
     fix_if(b, few, "few");
+    fix_if(b, p->has_lengths && !p->paged, "cache");
+    fix_if(b, p->paged, "paged");
     fix_if(b, p->causal != CLATTN_CAUSAL_NONE, "causal");
     fix_if(b, p->left < CLA_UNBOUNDED || p->right < CLA_UNBOUNDED, "window");
     fix_if(b, p->has_mask, "mask");
     fix_if(b, p->has_bias, "bias");
     fix_if(b, p->ragged, "ragged");
-    /* The longest sequence of a ragged batch is no property of the others. */
+    /* The longest sequence of a batch is no property of the others; the room of a cache is. */
     if (!few || !p->ragged) {
         add_axis(b, "nq", row_class(p->Nq, 8192));
-        add_axis(b, "nk", key_class(p->Nk));
+        add_axis(b, "nk", key_class(few && p->has_lengths ? p->Tk : p->Nk));
     }
     add_axis(b, "fill",
              fill_class(dev, few ? p->Hk : (int64_t)p->B * p->Hq * (((int64_t)p->Nq + 63) / 64)));
