@@ -28,6 +28,7 @@ static int print_help(void)
           "exit codes: 0 success, 1 a result is wrong (verify), 2 usage, 3 no device,\n"
           "            4 bad input or I/O error\n\n"
           "environment: CLATTN_DEVICE       device when --device is not given\n"
+          "             CLATTN_CACHE_DIR    folder of tuning results and compiled programs\n"
           "             CLATTN_NUM_THREADS  threads of the native CPU\n\n"
           "examples:\n"
           "  clattn devices\n"

@@ -87,6 +87,24 @@ cla_cache_state cla_cache_dir_find(cla_cache_dir *dir, bool create)
     return check(dir->path, &st, "the cache directory", dir->why_not, sizeof dir->why_not);
 }
 
+cla_cache_state cla_cache_dir_below(cla_cache_dir *dir, const char *name)
+{
+    struct stat st;
+    const size_t used = strlen(dir->path);
+    if ((size_t)snprintf(dir->path + used, sizeof dir->path - used, "/%s", name)
+        >= sizeof dir->path - used) {
+        snprintf(dir->why_not, sizeof dir->why_not, "the path of the cache is too long");
+        return CLA_CACHE_REFUSED;
+    }
+    const bool missing = (mkdir(dir->path, 0700) && errno != EEXIST) || lstat(dir->path, &st);
+    if (missing || !S_ISDIR(st.st_mode)) {
+        snprintf(dir->why_not, sizeof dir->why_not, "cannot use %s: %s", dir->path,
+                 missing ? strerror(errno) : "it is not a directory");
+        return CLA_CACHE_REFUSED;
+    }
+    return check(dir->path, &st, "the cache directory", dir->why_not, sizeof dir->why_not);
+}
+
 cla_cache_state cla_cache_file_check(const char *path, char *why_not, size_t size)
 {
     struct stat st;

@@ -26,6 +26,9 @@ typedef struct cla_cache_dir {
  */
 cla_cache_state cla_cache_dir_find(cla_cache_dir *dir, bool create);
 
+/* Goes on to a folder in a folder that is READY; makes it when it is not there. */
+cla_cache_state cla_cache_dir_below(cla_cache_dir *dir, const char *name);
+
 /* A regular file of this user that nobody else can write? A missing one gives MISSING. */
 cla_cache_state cla_cache_file_check(const char *path, char *why_not, size_t size);
 
