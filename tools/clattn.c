@@ -11,6 +11,7 @@ static const struct command *const commands[] = {
     &cmd_devices, &cmd_kernels, &cmd_attention, &cmd_argmax, &cmd_linear_attention,
     &cmd_project,
     &cmd_run,     &cmd_verify,  &cmd_bench,     &cmd_cost,
+    &cmd_wisdom,  &cmd_doctor,
 };
 
 enum { NUM_COMMANDS = sizeof commands / sizeof commands[0] };

@@ -26,6 +26,7 @@ extern "C" {
 typedef struct clattn_kernel_info {
     const char *name;
     const char *operation; /**< "attention", "projection", ..., or a part of one: "probs" */
+    char source[17];       /**< as in clattn_result */
     bool native;           /**< of the native CPU; else of OpenCL devices */
     int configs;           /**< combinations of all choices, legal or not */
     int num_tunables;
@@ -50,6 +51,9 @@ CLATTN_API int clattn_plan_legal_configs(const clattn_plan *plan);
 
 /** Caches of a context. Texts live until the next call on the context. */
 struct clattn_cache_info {
+    const char *device;        /**< the device and its driver, as in clattn_result */
+    const char *driver;
+    const char *kind;
     const char *folder;        /**< "": there is none */
     const char *note;          /**< why results are not kept, one sentence; "" when they are */
     int results;               /**< tuned for this device, its driver and these kernels */

@@ -22,6 +22,7 @@ clattn_status clattn_kernel_describe(const char *name, clattn_kernel_info *info)
         .configs = 1,
         .num_tunables = cla_kernel_num_tunables(kernel),
     };
+    cla_kernel_source_key(kernel, info->source);
     for (int i = 0; i < info->num_tunables; i++) {
         const cla_tunable *tunable = &kernel->tunables[i];
         int n = 0;
@@ -55,6 +56,9 @@ clattn_status clattn_ctx_cache(clattn_ctx *ctx, clattn_cache_info *info)
     const cla_store *store = cla_ctx_store(ctx);
     CLA_REQUIRE(ctx, store, CLATTN_ERR_MEMORY, "out of host memory");
     *info = (clattn_cache_info){
+        .device = cla_store_device(store)->device,
+        .driver = cla_store_device(store)->driver,
+        .kind = cla_store_device(store)->kind,
         .folder = cla_store_folder(store),
         .note = cla_store_note(store),
         .binaries = "",

@@ -12,7 +12,8 @@ import sys
 from cli_harness import (BAD_INPUT, MISMATCH, NO_DEVICE, USAGE, Cli, close, count, npy_bytes,
                          npy_with_header, random_values, read_npy, run_all, write)
 
-COMMANDS = ["devices", "kernels", "attention", "argmax", "run", "verify", "bench", "cost"]
+COMMANDS = ["devices", "kernels", "attention", "argmax", "run", "verify", "bench", "cost", "wisdom",
+            "doctor"]
 BENCH_KEYS = ("op shape flags dtype device kernel config origin runs median_us min_us flops bytes "
               "intensity gflops gbytes_per_s bound floor_us fraction peak_gflops "
               "peak_gbytes_per_s workspace_bytes workspace_over_output").split()
@@ -98,7 +99,8 @@ def test_usage(cli):
         (("argmax", "--scale", "2"), "unknown option --scale"), (("argmax",), "Q.npy"),
         (("argmax", "q.npy", "k.npy", "v.npy"), "-o O.npy"),
         (("run",), "CASE"), (("run", "x"), "-o DIR"), (("run", "x", "y", "-o", "z"), "one CASE"),
-        (("verify",), "CASE"), (("devices", "x"), "no arguments"), (("kernels", "x"), "arguments"),
+        (("verify",), "CASE"), (("devices", "x"), "no arguments"),
+        (("kernels", "x", "y"), "arguments"), (("kernels", "x"), "unknown kernel"),
         (("bench",), "operation"), (("bench", "atention"), "did you mean attention?"),
         (("bench", "zzz"), "unknown operation 'zzz'"), (("bench", "attention"), "--shape"),
         (("bench", "--json", "attention"), ""), (("cost", "attention"), "--shape"),
