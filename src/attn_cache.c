@@ -2,7 +2,7 @@
 /* Keys and values of a cache: each sequence has its own length, rows may be paged and quantised. */
 #include "attn_check.h"
 
-enum { LEAST_PAGE_ROWS = 16 };
+enum { LEAST_PAGE_ROWS = 16, LEAST_BOUND = 256 };
 
 clattn_status cla_agree(clattn_ctx *ctx, const char *op, const char *what, const char *name_a,
                         int64_t a, const char *name_b, int64_t b)
@@ -106,4 +106,53 @@ clattn_status cla_attn_check_cache(clattn_ctx *ctx, const cla_attn_tensors *in, 
     CLA_TRY(check_numbers(ctx, in->op, lengths, &p->lengths, p->Nk));
     CLA_TRY(scale_view(ctx, in->op, "layout.k_scale", &u->k_scale, &p->k, p->D, &p->k_scale));
     return scale_view(ctx, in->op, "layout.v_scale", &u->v_scale, &p->v, p->Dv, &p->v_scale);
+}
+
+/* ---- cache objects ---- */
+
+static int64_t longest(const clattn_kv *kv, int64_t first, int64_t count)
+{
+    int64_t most = 0;
+    for (int64_t b = first; b < first + count; b++)
+        most = cla_kv_rows(&kv->pages, (int32_t)b) > most ? cla_kv_rows(&kv->pages, (int32_t)b)
+                                                          : most;
+    return most;
+}
+
+/* Powers of two, so that a growing cache needs few plans. */
+static int64_t bound_now(const cla_kv_use *use, int64_t room, int64_t rows)
+{
+    int64_t bound = LEAST_BOUND;
+    if (use->exact)
+        return rows;
+    while (bound < rows)
+        bound *= 2;
+    return bound < room ? bound : room;
+}
+
+clattn_status cla_attn_use_kv(clattn_ctx *ctx, const cla_kv_use *use, cla_kv_bound bound)
+{
+    if (!use->kv)
+        return CLATTN_OK;
+    const cla_kv_pages *p = &use->kv->pages;
+    const int64_t count = use->q->rank == 4 ? use->q->shape[0] : 0;
+    const int64_t room = (int64_t)p->most * p->page_rows;
+    CLA_REQUIRE(ctx, !cla_present(use->k) && !cla_present(use->v)
+                    && !cla_present(&use->layout->lengths), CLATTN_ERR_ARG,
+                "%s: a cache and k, v or layout.lengths are both given", use->op);
+    CLA_TRY(cla_kv_check(ctx, use->op, use->kv, use->sequence, count));
+    CLA_TRY(clattn_kv_tensors(use->kv, use->sequence, count, use->k, use->v, use->layout));
+    const int64_t rows = longest(use->kv, use->sequence, count);
+    if (*use->max_seqlen_k == 0)
+        *use->max_seqlen_k = bound == CLA_KV_ALL ? room : bound_now(use, room, rows);
+    CLA_REQUIRE(ctx, rows <= *use->max_seqlen_k, CLATTN_ERR_SHAPE,
+                "%s: max_seqlen_k is %lld, the cache holds a sequence of %lld rows", use->op,
+                (long long)*use->max_seqlen_k, (long long)rows);
+    return CLATTN_OK;
+}
+
+void cla_attn_limit_window(const clattn_kv *kv, cla_attn *p)
+{
+    if (kv && kv->pages.window > 0 && p->left > kv->pages.window - 1)
+        p->left = (int32_t)kv->pages.window - 1;
 }

@@ -3,6 +3,7 @@
 #ifndef CLA_ATTN_CHECK_H
 #define CLA_ATTN_CHECK_H
 
+#include "kv.h"
 #include "tensor.h"
 
 /* The tensors of a call; op names it in error sentences. */
@@ -22,6 +23,27 @@ clattn_status cla_attn_check_tensors(clattn_ctx *ctx, const cla_attn_tensors *in
 
 /* The part of it that is about caches, in attn_cache.c. */
 clattn_status cla_attn_check_cache(clattn_ctx *ctx, const cla_attn_tensors *in, cla_attn *p);
+
+/* What of a call a cache object stands in for. */
+typedef struct cla_kv_use {
+    const char *op;
+    clattn_kv *kv;        /* NULL: there is none */
+    int64_t sequence;
+    const clattn_tensor *q;
+    clattn_tensor *k, *v;
+    clattn_kv_layout *layout;
+    int64_t *max_seqlen_k;
+    bool exact;           /* mask, bias or probs: Nk is the length of the longest sequence */
+} cla_kv_use;
+
+/* How Nk is chosen when the caller does not: a plan is made for all the room of the cache. */
+typedef enum cla_kv_bound { CLA_KV_ALL, CLA_KV_NOW } cla_kv_bound;
+
+/* Fills k, v, layout and max_seqlen_k from the cache, before cla_attn_check_tensors(). */
+clattn_status cla_attn_use_kv(clattn_ctx *ctx, const cla_kv_use *use, cla_kv_bound bound);
+
+/* A cache that keeps a window shows no row more, after cla_attn_check_visibility(). */
+void cla_attn_limit_window(const clattn_kv *kv, cla_attn *p);
 
 /* One length that two tensors must agree on. */
 clattn_status cla_agree(clattn_ctx *ctx, const char *op, const char *what, const char *name_a,

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "context.h"
+#include "buffer.h"
 #include "opencl/runtime.h"
 
 /* Cache lines, and the widest vector of any instruction set. */
@@ -97,5 +97,24 @@ clattn_status clattn_buffer_read(clattn_buffer *buffer, size_t offset, void *dst
     if (buffer->mem)
         return cla_cl_buffer_read(buffer->ctx, buffer->mem, offset, dst, bytes);
     memcpy(dst, (const char *)buffer->host + offset, bytes);
+    return CLATTN_OK;
+}
+
+clattn_status cla_buffer_write_later(clattn_buffer *buffer, size_t offset, const void *src,
+                                     size_t bytes)
+{
+    CLA_TRY(check_copy(buffer, "cla_buffer_write_later", offset, src, bytes));
+    if (buffer->mem)
+        return cla_cl_buffer_write_later(buffer->ctx, buffer->mem, offset, src, bytes);
+    memcpy((char *)buffer->host + offset, src, bytes);
+    return CLATTN_OK;
+}
+
+clattn_status cla_buffer_copy(const clattn_buffer *src, size_t from, const clattn_buffer *dst,
+                              size_t to, size_t bytes)
+{
+    if (src->mem)
+        return cla_cl_buffer_copy(src->ctx, src->mem, from, dst->mem, to, bytes);
+    memcpy((char *)dst->host + to, (const char *)src->host + from, bytes);
     return CLATTN_OK;
 }

@@ -122,7 +122,7 @@ clattn_status cla_dispatch(clattn_ctx *ctx, const char *op, cla_stage stage, con
     for (int i = 0; cla_kernels[i]; i++) {
         const cla_kernel *kernel = cla_kernels[i];
         cla_choice choice;
-        if (kernel->stage != stage)
+        if (kernel->stage != stage || !cla_kernel_is_for(kernel, &ctx->dev))
             continue;
         const int priority = kernel->priority(&ctx->dev, problem);
         if (priority > best && configure(&q, kernel, &choice)) {

@@ -58,12 +58,17 @@ static bool fits_device(const cla_kernel *kernel, const cla_dev *dev, const void
         && (!kernel->local_bytes || kernel->local_bytes(problem, t) <= dev->info.local_bytes);
 }
 
+bool cla_kernel_is_for(const cla_kernel *kernel, const cla_dev *dev)
+{
+    const bool native = dev->info.type == CLATTN_DEVICE_NATIVE;
+    return cla_kernel_is_native(kernel) == native && (kernel->needs & ~dev->caps) == 0;
+}
+
 bool cla_kernel_legal(const cla_kernel *kernel, const cla_dev *dev, const void *problem,
                       const int *t)
 {
-    const bool native = dev->info.type == CLATTN_DEVICE_NATIVE;
-    return cla_kernel_is_native(kernel) == native && (kernel->needs & ~dev->caps) == 0
-        && kernel->ok(dev, problem, t) && (native || fits_device(kernel, dev, problem, t));
+    return cla_kernel_is_for(kernel, dev) && kernel->ok(dev, problem, t)
+        && (cla_kernel_is_native(kernel) || fits_device(kernel, dev, problem, t));
 }
 
 static int num_choices(const cla_tunable *tunable)

@@ -34,6 +34,7 @@ typedef enum cla_stage {
     CLA_STAGE_PROJECTION, /* problem: cla_proj */
     CLA_STAGE_ROPE,       /* problem: cla_rope */
     CLA_STAGE_LINEAR,     /* problem: cla_linear */
+    CLA_STAGE_APPEND,     /* problem: cla_append */
     CLA_STAGE_HELPER,     /* only as .before or .after of another kernel */
     CLA_STAGE_PROBE,      /* capability probes and peak measurement, run by hand */
 } cla_stage;
@@ -43,7 +44,7 @@ enum {
     CLA_MAX_CHOICES = 12,
     CLA_MAX_CONSTANTS = 24,
     CLA_MAX_ARGS = 112,
-    CLA_MAX_PARTS = 8,
+    CLA_MAX_PARTS = 10,
 };
 
 /* A compile-time parameter: -DNAME=value. Unused choices are 0. */
@@ -123,6 +124,9 @@ const cla_kernel *cla_kernel_find(const char *name);
 bool cla_kernel_is_native(const cla_kernel *kernel);
 int cla_kernel_num_tunables(const cla_kernel *kernel);
 void cla_kernel_safe_config(const cla_kernel *kernel, int *t);
+
+/* Could it run on this device at all: native or not, capabilities? */
+bool cla_kernel_is_for(const cla_kernel *kernel, const cla_dev *dev);
 
 /* Device, capabilities, ok(), work-group and local memory limits together. */
 bool cla_kernel_legal(const cla_kernel *kernel, const cla_dev *dev, const void *problem,

@@ -62,7 +62,7 @@ static clattn_status index_view(clattn_ctx *ctx, const argmax_params *u, cla_att
 
 /* The whole validation: params -> problem and pin. Nothing has happened when it fails. */
 static clattn_status make_problem(clattn_ctx *ctx, const argmax_params *user, cla_attn *p,
-                                  cla_pin *pin)
+                                  cla_kv_bound bound, cla_pin *pin)
 {
     CLA_TRY(cla_enter(ctx));
     CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "argmax: params is NULL");
@@ -72,6 +72,9 @@ static clattn_status make_problem(clattn_ctx *ctx, const argmax_params *user, cl
     *pin = (cla_pin){ u.kernel, NULL };
     p->scale = 1;
     p->bias_type = CLATTN_F32;
+    const cla_kv_use use = { OP, u.kv, u.kv_sequence, &u.q, &u.k, &u.v, &u.layout, &u.max_seqlen_k,
+                             cla_present(&u.mask) };
+    CLA_TRY(cla_attn_use_kv(ctx, &use, bound));
     const cla_attn_tensors tensors = { OP, &u.q, &u.k, &u.v, &u.o, &u.cu_seqlens_q,
                                        &u.cu_seqlens_k, u.max_seqlen_q, u.max_seqlen_k,
                                        &u.layout };
@@ -88,6 +91,7 @@ static clattn_status make_problem(clattn_ctx *ctx, const argmax_params *user, cl
                                       &p->mask));
     const cla_visibility seen = { u.causal, u.window, u.window_left, u.window_right };
     CLA_TRY(cla_attn_check_visibility(ctx, OP, &seen, p));
+    cla_attn_limit_window(u.kv, p);
     return cla_check_overlap(ctx, &cla_op_argmax, p);
 }
 
@@ -95,7 +99,7 @@ clattn_status clattn_argmax(clattn_ctx *ctx, const argmax_params *params)
 {
     cla_attn p;
     cla_pin pin;
-    CLA_TRY(make_problem(ctx, params, &p, &pin));
+    CLA_TRY(make_problem(ctx, params, &p, CLA_KV_NOW, &pin));
     return cla_plan_call(ctx, &cla_op_argmax, &p, &pin);
 }
 
@@ -105,7 +109,7 @@ clattn_status clattn_plan_argmax(clattn_ctx *ctx, const argmax_params *params, c
     cla_pin pin;
     if (out)
         *out = NULL;
-    CLA_TRY(make_problem(ctx, params, &p, &pin));
+    CLA_TRY(make_problem(ctx, params, &p, CLA_KV_ALL, &pin));
     CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_plan_argmax: out is NULL");
     CLA_TRY(cla_plan_make(ctx, &cla_op_argmax, &p, &pin, out));
     cla_plan_hold_buffers(*out);
@@ -118,7 +122,7 @@ clattn_status cla_argmax_run(clattn_plan *plan, const argmax_params *params,
     cla_attn p;
     cla_pin pin;
     CLA_TRY(cla_plan_enter(plan, &cla_op_argmax));
-    CLA_TRY(make_problem(plan->ctx, params, &p, &pin));
+    CLA_TRY(make_problem(plan->ctx, params, &p, CLA_KV_ALL, &pin));
     return cla_plan_run_on(plan, &p, events);
 }
 

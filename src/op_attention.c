@@ -184,7 +184,7 @@ static clattn_status workspace_view(clattn_ctx *ctx, const attention_params *u, 
 
 /* The whole validation: params -> problem and pin. Nothing has happened when it fails. */
 static clattn_status make_problem(clattn_ctx *ctx, const attention_params *user, cla_attn *p,
-                                  cla_pin *pin)
+                                  cla_kv_bound bound, cla_pin *pin)
 {
     CLA_TRY(cla_enter(ctx));
     CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "attention: params is NULL");
@@ -192,12 +192,17 @@ static clattn_status make_problem(clattn_ctx *ctx, const attention_params *user,
     CLA_TRY(cla_params_read(ctx, OP, &u, sizeof u, user));
     memset(p, 0, sizeof *p);
     *pin = (cla_pin){ u.kernel, NULL };
+    const bool exact = cla_present(&u.mask) || cla_present(&u.bias) || cla_present(&u.probs);
+    const cla_kv_use use = { OP, u.kv, u.kv_sequence, &u.q, &u.k, &u.v, &u.layout,
+                             &u.max_seqlen_k, exact };
+    CLA_TRY(cla_attn_use_kv(ctx, &use, bound));
     const cla_attn_tensors tensors = { OP, &u.q, &u.k, &u.v, &u.o, &u.cu_seqlens_q,
                                        &u.cu_seqlens_k, u.max_seqlen_q, u.max_seqlen_k,
                                        &u.layout };
     CLA_TRY(cla_attn_check_tensors(ctx, &tensors, p));
     CLA_TRY(optional_views(ctx, &u, p));
     CLA_TRY(numbers(ctx, &u, p));
+    cla_attn_limit_window(u.kv, p);
     CLA_TRY(workspace_view(ctx, &u, p));
     return cla_check_overlap(ctx, &cla_op_attention, p);
 }
@@ -206,7 +211,7 @@ clattn_status clattn_attention(clattn_ctx *ctx, const attention_params *params)
 {
     cla_attn p;
     cla_pin pin;
-    CLA_TRY(make_problem(ctx, params, &p, &pin));
+    CLA_TRY(make_problem(ctx, params, &p, CLA_KV_NOW, &pin));
     return cla_plan_call(ctx, &cla_op_attention, &p, &pin);
 }
 
@@ -217,7 +222,7 @@ clattn_status clattn_plan_attention(clattn_ctx *ctx, const attention_params *par
     cla_pin pin;
     if (out)
         *out = NULL;
-    CLA_TRY(make_problem(ctx, params, &p, &pin));
+    CLA_TRY(make_problem(ctx, params, &p, CLA_KV_ALL, &pin));
     CLA_REQUIRE(ctx, out, CLATTN_ERR_ARG, "clattn_plan_attention: out is NULL");
     CLA_TRY(cla_plan_make(ctx, &cla_op_attention, &p, &pin, out));
     cla_plan_hold_buffers(*out);
@@ -230,7 +235,7 @@ clattn_status cla_attention_run(clattn_plan *plan, const attention_params *param
     cla_attn p;
     cla_pin pin;
     CLA_TRY(cla_plan_enter(plan, &cla_op_attention));
-    CLA_TRY(make_problem(plan->ctx, params, &p, &pin));
+    CLA_TRY(make_problem(plan->ctx, params, &p, CLA_KV_ALL, &pin));
     return cla_plan_run_on(plan, &p, events);
 }
 

@@ -96,7 +96,7 @@ clattn_status cla_plan_run_on(clattn_plan *plan, const void *problem, const cla_
 
 extern const cla_op cla_op_linear_attention;
 extern const cla_op cla_op_attention, cla_op_merge, cla_op_argmax,
-    cla_op_projection, cla_op_rope;
+    cla_op_projection, cla_op_rope, cla_op_append;
 
 /* One per operation: a plan on new tensors, with events. */
 clattn_status cla_attention_run(clattn_plan *plan, const struct clattn_attention_params *params,

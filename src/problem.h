@@ -128,6 +128,23 @@ typedef struct cla_rope {
 } cla_rope;
 
 /*
+ * Rows into a KV cache. Axes of k and v as in cla_attn; those of what is written: stride[0] = page,
+ * or sequence when not paged, [1] = head, [2] = row.
+ */
+typedef struct cla_append {
+    int32_t B, N, Hk, D, Dv;
+    int32_t in_type, kv_type;
+    int32_t rotary;         /* clattn_rotary of k */
+    int32_t paged, page_shift, last_page;
+    int64_t ratio;          /* cla_rotary_ratio() */
+    cla_view k, v, k_rows, v_rows, k_scale, v_scale;
+    cla_view starts;        /* i32 [B]: the row that row 0 becomes */
+    cla_view positions;     /* i32 [B]: its position */
+    cla_view table;         /* i32 [B][pages of a sequence] */
+    cla_view work;
+} cla_append;
+
+/*
  * Linear attention. Axes of q, k, v, o as in cla_attn; states [B][Hk][F][Dv] and [B][Hk][F].
  * Segments are parts of the keys of a sequence: seg_keys of them, the last one fewer.
  */

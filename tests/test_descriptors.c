@@ -7,6 +7,7 @@
 
 #include "compare.h"
 #include "kernel_run.h"
+#include "sample_append.h"
 #include "sample_linear.h"
 #include "sample_projection.h"
 #include "suite.h"
@@ -140,7 +141,8 @@ static const cla_dev smallest = {
 static cla_attn sample_attention(int D, int Dv)
 {
     return (cla_attn){ .B = 1, .Hq = 4, .Hk = 2, .G = 2, .Nq = 40, .Nk = 500, .D = D, .Dv = Dv,
-                       .Tq = 40, .Tk = 500, .in_type = CLATTN_F32, .out_type = CLATTN_F32,
+                       .Tq = 40, .Tk = 500, .in_type = CLATTN_F32,
+                       .kv_type = CLATTN_F32, .out_type = CLATTN_F32,
                        .bias_type = CLATTN_F32, .left = CLA_UNBOUNDED, .right = CLA_UNBOUNDED,
                        .probs_heads = 4, .probs_rows = 40, .scale = 1, .splits = 1,
                        .split_keys = 500 };
@@ -155,6 +157,7 @@ typedef union sample {
     cla_linear linear;
     cla_proj projection;
     cla_rope rope;
+    cla_append append;
 } sample;
 
 static void make_sample(const cla_kernel *k, sample *p)
@@ -169,6 +172,7 @@ static void make_sample(const cla_kernel *k, sample *p)
     case CLA_STAGE_PROJECTION:
         p->projection = sample_projection(40, CLATTN_F32, CLATTN_F32, true);
         break;
+    case CLA_STAGE_APPEND: p->append = sample_append(CLATTN_F32, true); break;
     case CLA_STAGE_ROPE: p->rope = sample_rope(CLATTN_F32, true); break;
     default: p->attention = sample_attention(48, 40); break;
     }

@@ -756,4 +756,6 @@ CLATTN_API const char *clattn_kernel_name(int i);
 }
 #endif
 
+#include "kv.h"
+
 #endif

@@ -37,6 +37,7 @@ clattn_status cla_cpu_merge(cla_cpu *cpu, const cla_merge *p);
 clattn_status cla_cpu_linear(cla_cpu *cpu, const cla_linear *p, const int *t);
 clattn_status cla_cpu_proj_gemm(cla_cpu *cpu, const cla_proj *p);
 clattn_status cla_cpu_proj_few(cla_cpu *cpu, const cla_proj *p);
+clattn_status cla_cpu_append(cla_cpu *cpu, const cla_append *p);
 clattn_status cla_cpu_rope(cla_cpu *cpu, const cla_rope *p);
 
 #endif

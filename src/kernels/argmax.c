@@ -5,6 +5,7 @@
 
 enum { WG, BR, BC, DC, KEYS };
 
+extern const cla_blob cla_src_kv_clh;
 extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_score_clh,
     cla_src_attn_tile_clh, cla_src_argmax_clh;
 extern const cla_blob cla_src_argmax;
@@ -74,7 +75,7 @@ const cla_kernel cla_kernel_argmax = {
     .name = "argmax",
     .revision = 1,
     .stage = CLA_STAGE_ARGMAX,
-    .parts = { &cla_src_prelude_clh, &cla_src_attn_clh, &cla_src_attn_score_clh,
+    .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_attn_score_clh,
                &cla_src_attn_tile_clh, &cla_src_argmax_clh, &cla_src_argmax },
     .tunables = {
         [WG] = { "WG", { 64, 128 }, 64 },

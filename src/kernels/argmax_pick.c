@@ -2,6 +2,7 @@
 /* argmax_pick: joins the parts of argmax attention, fetches v. Source: cl/argmax_pick.cl */
 #include "attn_args.h"
 
+extern const cla_blob cla_src_kv_clh;
 extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_argmax_clh;
 extern const cla_blob cla_src_argmax_pick;
 extern const cla_kernel cla_kernel_argmax_pick;
@@ -24,7 +25,7 @@ const cla_kernel cla_kernel_argmax_pick = {
     .name = "argmax_pick",
     .revision = 1,
     .stage = CLA_STAGE_HELPER,
-    .parts = { &cla_src_prelude_clh, &cla_src_attn_clh, &cla_src_argmax_clh,
+    .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_argmax_clh,
                &cla_src_argmax_pick },
     .constants = { CLA_ATTN_CONSTANTS, { "HAS_INDEX", offsetof(cla_attn, has_index) } },
     .args = cla_argmax_pick_args,

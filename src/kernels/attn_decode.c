@@ -4,6 +4,7 @@
 
 enum { WG, RB, SPLIT };
 
+extern const cla_blob cla_src_kv_clh;
 extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_score_clh,
     cla_src_attn_decode;
 extern const cla_kernel cla_kernel_attn_merge, cla_kernel_attn_decode;
@@ -110,7 +111,7 @@ const cla_kernel cla_kernel_attn_decode = {
     .name = "attn_decode",
     .revision = 1,
     .stage = CLA_STAGE_ATTENTION,
-    .parts = { &cla_src_prelude_clh, &cla_src_attn_clh, &cla_src_attn_score_clh,
+    .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_attn_score_clh,
                &cla_src_attn_decode },
     .tunables = {
         [WG] = { "WG", { 64, 128 }, 64 },

@@ -4,6 +4,7 @@
 
 enum { RB, KEYS };
 
+extern const cla_blob cla_src_kv_clh;
 extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_cpu_clh;
 extern const cla_blob cla_src_attn_rows_cpu_clh, cla_src_attn_decode_cpu;
 extern const cla_blob cla_src_vec16_clh;
@@ -103,7 +104,7 @@ const cla_kernel cla_kernel_attn_decode_cpu = {
     .name = "attn_decode_cpu",
     .revision = 1,
     .stage = CLA_STAGE_ATTENTION,
-    .parts = { &cla_src_prelude_clh, &cla_src_attn_clh, &cla_src_vec16_clh,
+    .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_vec16_clh,
                &cla_src_attn_cpu_clh,
                &cla_src_attn_rows_cpu_clh, &cla_src_attn_decode_cpu },
     .tunables = {

@@ -2,6 +2,7 @@
 /* attn_merge: joins the parts of kernels that split the keys. Source: cl/attn_merge.cl */
 #include "attn_args.h"
 
+extern const cla_blob cla_src_kv_clh;
 extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_score_clh,
     cla_src_attn_merge;
 extern const cla_kernel cla_kernel_attn_merge;
@@ -36,7 +37,7 @@ const cla_kernel cla_kernel_attn_merge = {
     .name = "attn_merge",
     .revision = 1,
     .stage = CLA_STAGE_HELPER,
-    .parts = { &cla_src_prelude_clh, &cla_src_attn_clh, &cla_src_attn_score_clh,
+    .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_attn_score_clh,
                &cla_src_attn_merge },
     .constants = { CLA_ATTN_CONSTANTS },
     .args = cla_attn_args,

@@ -2,6 +2,7 @@
 /* attn_pack_cpu: K in panels of 16 keys, V in padded f32 rows. Source: cl/attn_pack_cpu.cl */
 #include "attn_args.h"
 
+extern const cla_blob cla_src_kv_clh;
 extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_cpu_clh;
 extern const cla_blob cla_src_attn_pack_cpu;
 extern const cla_blob cla_src_vec16_clh;
@@ -30,7 +31,7 @@ const cla_kernel cla_kernel_attn_pack_cpu = {
     .name = "attn_pack_cpu",
     .revision = 1,
     .stage = CLA_STAGE_HELPER,
-    .parts = { &cla_src_prelude_clh, &cla_src_attn_clh, &cla_src_vec16_clh,
+    .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_vec16_clh,
                &cla_src_attn_cpu_clh,
                &cla_src_attn_pack_cpu },
     .constants = { CLA_ATTN_CONSTANTS },

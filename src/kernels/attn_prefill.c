@@ -4,6 +4,7 @@
 
 enum { WG, BR, BC, DC };
 
+extern const cla_blob cla_src_kv_clh;
 extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_score_clh,
     cla_src_attn_tile_clh, cla_src_attn_prefill;
 extern const cla_kernel cla_kernel_attn_prefill;
@@ -92,7 +93,7 @@ const cla_kernel cla_kernel_attn_prefill = {
     .name = "attn_prefill",
     .revision = 1,
     .stage = CLA_STAGE_ATTENTION,
-    .parts = { &cla_src_prelude_clh, &cla_src_attn_clh, &cla_src_attn_score_clh,
+    .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_attn_score_clh,
                &cla_src_attn_tile_clh, &cla_src_attn_prefill },
     .tunables = {
         [WG] = { "WG", { 64, 128 }, 64 },

@@ -5,6 +5,7 @@
 
 enum { BR, NV, BK, MB };
 
+extern const cla_blob cla_src_kv_clh;
 extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_cpu_clh;
 extern const cla_blob cla_src_attn_prefill_cpu;
 extern const cla_blob cla_src_vec16_clh;
@@ -97,7 +98,7 @@ const cla_kernel cla_kernel_attn_prefill_cpu = {
     .name = "attn_prefill_cpu",
     .revision = 1,
     .stage = CLA_STAGE_ATTENTION,
-    .parts = { &cla_src_prelude_clh, &cla_src_attn_clh, &cla_src_vec16_clh,
+    .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_vec16_clh,
                &cla_src_attn_cpu_clh,
                &cla_src_attn_prefill_cpu },
     .tunables = {

@@ -65,6 +65,20 @@ clattn_status cla_cl_buffer_read(clattn_ctx *ctx, void *mem, size_t offset, void
     return none(ctx);
 }
 
+clattn_status cla_cl_buffer_write_later(clattn_ctx *ctx, void *mem, size_t offset, const void *src,
+                                        size_t bytes)
+{
+    (void)mem, (void)offset, (void)src, (void)bytes;
+    return none(ctx);
+}
+
+clattn_status cla_cl_buffer_copy(clattn_ctx *ctx, void *src, size_t from, void *dst, size_t to,
+                                 size_t bytes)
+{
+    (void)src, (void)from, (void)dst, (void)to, (void)bytes;
+    return none(ctx);
+}
+
 clattn_status cla_cl_launch_make(clattn_ctx *ctx, const cla_kernel *kernel, const void *problem,
                                  const int *t, cla_launch *out)
 {

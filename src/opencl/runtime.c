@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening and closing a device, and its memory. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "state.h"
 
@@ -121,4 +122,44 @@ clattn_status cla_cl_buffer_read(clattn_ctx *ctx, void *mem, size_t offset, void
     CLA_CL(ctx, "clEnqueueReadBuffer",
            clEnqueueReadBuffer(ctx->cl->queue, mem, CL_TRUE, offset, bytes, dst, 0, NULL, NULL));
     return CLATTN_OK;
+}
+
+/* Called by the driver when it is done with the copy, also when the command failed. */
+static void CL_CALLBACK free_copy(cl_event event, cl_int status, void *copy)
+{
+    (void)event;
+    (void)status;
+    free(copy);
+}
+
+/* The work before and after does not wait on an out-of-order queue: there the call does. */
+clattn_status cla_cl_buffer_write_later(clattn_ctx *ctx, void *mem, size_t offset, const void *src,
+                                        size_t bytes)
+{
+    void *copy = ctx->cl->out_of_order ? NULL : malloc(bytes);
+    if (!copy)
+        return cla_cl_buffer_write(ctx, mem, offset, src, bytes);
+    memcpy(copy, src, bytes);
+    cl_event event;
+    const cl_int e = clEnqueueWriteBuffer(ctx->cl->queue, mem, CL_FALSE, offset, bytes, copy, 0,
+                                          NULL, &event);
+    if (e != CL_SUCCESS) {
+        free(copy);
+        return cla_cl_fail(ctx, "clEnqueueWriteBuffer", e);
+    }
+    if (clSetEventCallback(event, CL_COMPLETE, free_copy, copy) != CL_SUCCESS) {
+        clWaitForEvents(1, &event);
+        free(copy);
+    }
+    clReleaseEvent(event);
+    return CLATTN_OK;
+}
+
+clattn_status cla_cl_buffer_copy(clattn_ctx *ctx, void *src, size_t from, void *dst, size_t to,
+                                 size_t bytes)
+{
+    CLA_TRY(drain(ctx));
+    CLA_CL(ctx, "clEnqueueCopyBuffer",
+           clEnqueueCopyBuffer(ctx->cl->queue, src, dst, from, to, bytes, 0, NULL, NULL));
+    return drain(ctx);
 }

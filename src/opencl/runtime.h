@@ -40,6 +40,12 @@ clattn_status cla_cl_buffer_write(clattn_ctx *ctx, void *mem, size_t offset, con
 clattn_status cla_cl_buffer_read(clattn_ctx *ctx, void *mem, size_t offset, void *dst,
                                  size_t bytes);
 
+/* Copies src first, and does not wait. */
+clattn_status cla_cl_buffer_write_later(clattn_ctx *ctx, void *mem, size_t offset, const void *src,
+                                        size_t bytes);
+clattn_status cla_cl_buffer_copy(clattn_ctx *ctx, void *src, size_t from, void *dst, size_t to,
+                                 size_t bytes);
+
 /* One kernel ready to be enqueued: a cl_kernel of its own and its geometry. */
 typedef struct cla_launch {
     const cla_kernel *kernel;

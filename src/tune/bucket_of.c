@@ -136,6 +136,17 @@ static void rope_bucket(const cla_dev *dev, const void *problem, cla_bucket *b)
     add_axis(b, "width", octave((int64_t)p->H * p->D, 64, 1 << 16));
 }
 
+static void append_bucket(const cla_dev *dev, const void *problem, cla_bucket *b)
+{
+    const cla_append *p = problem;
+    (void)dev;
+    fix(b, "%s kv-%s", clattn_dtype_name((clattn_dtype)p->in_type),
+        clattn_dtype_name((clattn_dtype)p->kv_type));
+    fix_if(b, p->rotary != CLATTN_ROTARY_NONE, "rotary");
+    add_axis(b, "rows", octave((int64_t)p->B * p->N, 1, 1 << 20));
+    add_axis(b, "width", octave((int64_t)p->Hk * ((int64_t)p->D + p->Dv), 64, 1 << 16));
+}
+
 static void linear_bucket(const cla_dev *dev, const void *problem, cla_bucket *b)
 {
     static const char *const maps[] = { "identity", "relu", "elu1", "exp", "poly2" };
@@ -160,7 +171,7 @@ void cla_bucket_of(const cla_dev *dev, cla_stage stage, const void *problem, cla
         [CLA_STAGE_ATTENTION] = attn_bucket,  [CLA_STAGE_PROBS] = attn_bucket,
         [CLA_STAGE_MERGE] = merge_bucket,     [CLA_STAGE_ARGMAX] = attn_bucket,
         [CLA_STAGE_PROJECTION] = proj_bucket, [CLA_STAGE_ROPE] = rope_bucket,
-        [CLA_STAGE_LINEAR] = linear_bucket,
+        [CLA_STAGE_LINEAR] = linear_bucket,   [CLA_STAGE_APPEND] = append_bucket,
     };
     memset(out, 0, sizeof *out);
     out->stage = stage;

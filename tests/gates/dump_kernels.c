@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../support/sample_append.h"
 #include "../support/sample_linear.h"
 #include "../support/sample_projection.h"
 #include "kernel.h"
@@ -74,6 +75,8 @@ static cla_attn attention_of(const variant *v)
     p.D = v->D;
     p.Dv = v->Dv;
     p.in_type = p.out_type = v->type;
+    p.kv_type = v->extras ? CLATTN_I4 : v->type;
+    p.has_lengths = p.paged = v->extras;
     p.bias_type = v->extras ? v->type : CLATTN_F32;
     p.has_mask = p.has_bias = p.has_alibi = p.has_sinks = p.has_softcap = v->extras;
     p.has_lse = p.has_probs = p.ragged = v->extras;
@@ -242,11 +245,14 @@ static int dump_kernel(const char *root, const cla_kernel *kernel)
         const cla_merge merge = merge_of(&variants[n]);
         const cla_proj projection = projection_of(&variants[n]);
         const cla_rope rope = sample_rope((clattn_dtype)variants[n].type, variants[n].extras);
+        const cla_append append =
+            sample_append((clattn_dtype)variants[n].type, variants[n].extras);
         const cla_linear linear = linear_of(&variants[n], owner);
         const void *problem = owner->stage == CLA_STAGE_MERGE      ? (const void *)&merge
                             : owner->stage == CLA_STAGE_PROJECTION ? (const void *)&projection
                             : owner->stage == CLA_STAGE_ROPE       ? (const void *)&rope
                             : owner->stage == CLA_STAGE_LINEAR     ? (const void *)&linear
+                            : owner->stage == CLA_STAGE_APPEND     ? (const void *)&append
                                                                    : &attention;
         const target *home = home_of(owner, problem);
         char folder[192];

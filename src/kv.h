@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The KV cache object: its memory, and what operations on it need to know. */
+#ifndef CLA_KV_H
+#define CLA_KV_H
+
+#include "context.h"
+#include "kv_pages.h"
+
+struct clattn_kv {
+    clattn_ctx *ctx;
+    int32_t Hk, D, Dv;
+    clattn_dtype dtype;
+    bool paged;
+    cla_kv_pages pages;
+    /* [pages][Hk][page_rows][D or Dv]; scales [pages][Hk][page_rows], i4: [..][width / 32] */
+    clattn_buffer *k, *v, *k_scale, *v_scale;
+    /* i32, as in enum below: what kernels know of the sequences */
+    clattn_buffer *state;
+    int32_t *mirror; /* what is in state */
+};
+
+/* Where in state something about sequence b is; the table comes last. */
+enum {
+    CLA_KV_STARTS,    /* rows held, before the last append */
+    CLA_KV_POSITIONS, /* rows ever appended, likewise */
+    CLA_KV_LENGTHS,   /* rows held */
+    CLA_KV_TABLE,     /* [sequences][most] */
+};
+
+/* Sequences [first, first + count) of the cache; op names the call. */
+clattn_status cla_kv_check(clattn_ctx *ctx, const char *op, const clattn_kv *kv, int64_t first,
+                           int64_t count);
+
+/* i32 [count] from one of the parts of state; for the table [count][most]. */
+clattn_tensor cla_kv_state(const clattn_kv *kv, int part, int64_t first, int64_t count);
+
+/*
+ * Makes room for n more rows in these sequences and tells the device; then commit or undo. Nothing
+ * has changed when it fails.
+ */
+clattn_status cla_kv_grow(clattn_kv *kv, int32_t first, int32_t count, int64_t n);
+
+/* After a grow whose rows could not be written. */
+void cla_kv_undo(clattn_kv *kv);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kv_pages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int32_t *pages_of(const cla_kv_pages *p, int32_t sequence)
+{
+    return p->table + (size_t)sequence * (size_t)p->most;
+}
+
+static int32_t take_page(cla_kv_pages *p)
+{
+    const int32_t page = p->free[--p->num_free];
+    p->refs[page] = 1;
+    p->steps[p->num_steps++] = (cla_kv_step){ page, true };
+    return page;
+}
+
+static void drop_page(cla_kv_pages *p, int32_t page)
+{
+    if (--p->refs[page] == 0)
+        p->free[p->num_free++] = page;
+}
+
+bool cla_kv_pages_init(cla_kv_pages *p)
+{
+    const size_t n = (size_t)p->sequences, entries = n * (size_t)p->most;
+    const int32_t num_pages = p->num_pages;
+    p->seq = calloc(n, sizeof *p->seq);
+    p->old_seq = calloc(n, sizeof *p->old_seq);
+    p->table = calloc(entries, sizeof *p->table);
+    p->old_table = calloc(entries, sizeof *p->old_table);
+    p->refs = calloc((size_t)num_pages, sizeof *p->refs);
+    p->free = calloc((size_t)num_pages, sizeof *p->free);
+    /* A sequence drops its pages at most once and takes as many; a copy is one of each more. */
+    p->steps = calloc(2 * entries + 2 * n, sizeof *p->steps);
+    p->copies = calloc(n, sizeof *p->copies);
+    if (!p->seq || !p->old_seq || !p->table || !p->old_table || !p->refs || !p->free || !p->steps
+        || !p->copies)
+        return false;
+    for (int32_t i = 0; i < num_pages; i++)
+        p->free[i] = num_pages - 1 - i;
+    p->num_free = num_pages;
+    for (int32_t b = 0; p->fixed && b < p->sequences; b++) {
+        p->seq[b].pages = 1;
+        p->table[b] = take_page(p);
+    }
+    p->num_steps = 0;
+    return true;
+}
+
+void cla_kv_pages_free(cla_kv_pages *p)
+{
+    free(p->seq);
+    free(p->old_seq);
+    free(p->table);
+    free(p->old_table);
+    free(p->refs);
+    free(p->free);
+    free(p->steps);
+    free(p->copies);
+    *p = (cla_kv_pages){ 0 };
+}
+
+int64_t cla_kv_rows(const cla_kv_pages *p, int32_t sequence)
+{
+    return p->seq[sequence].length - p->seq[sequence].base;
+}
+
+/* ---- a change, and how it is taken back ---- */
+
+static void begin(cla_kv_pages *p, int32_t first, int32_t count)
+{
+    const size_t most = (size_t)p->most;
+    p->first = first;
+    p->count = count;
+    p->num_steps = p->num_copies = 0;
+    memcpy(p->old_seq, p->seq + first, (size_t)count * sizeof *p->seq);
+    memcpy(p->old_table, pages_of(p, first), (size_t)count * most * sizeof *p->table);
+}
+
+static void drop_in_change(cla_kv_pages *p, int32_t page)
+{
+    drop_page(p, page);
+    p->steps[p->num_steps++] = (cla_kv_step){ page, false };
+}
+
+/* In reverse, so that the stack of free pages is popped as it was pushed. */
+void cla_kv_pages_undo(cla_kv_pages *p)
+{
+    while (p->num_steps > 0) {
+        const cla_kv_step step = p->steps[--p->num_steps];
+        if (step.taken) {
+            p->refs[step.page] = 0;
+            p->free[p->num_free++] = step.page;
+        } else if (p->refs[step.page]++ == 0) {
+            p->num_free--;
+        }
+    }
+    memcpy(p->seq + p->first, p->old_seq, (size_t)p->count * sizeof *p->seq);
+    memcpy(pages_of(p, p->first), p->old_table,
+           (size_t)p->count * (size_t)p->most * sizeof *p->table);
+    p->count = p->num_copies = 0;
+}
+
+/* ---- append ---- */
+
+/* Gives back the pages that lie before everything the next row can see. */
+static void slide(cla_kv_pages *p, int32_t sequence)
+{
+    cla_kv_seq *s = &p->seq[sequence];
+    int32_t *pages = pages_of(p, sequence);
+    const int64_t first = s->length - p->window + 1;
+    int32_t gone = 0;
+    while (p->window > 0 && gone < s->pages
+           && s->base + (int64_t)(gone + 1) * p->page_rows <= first)
+        drop_in_change(p, pages[gone++]);
+    memmove(pages, pages + gone, (size_t)(s->pages - gone) * sizeof *pages);
+    memset(pages + s->pages - gone, 0, (size_t)gone * sizeof *pages);
+    s->pages -= gone;
+    s->base += (int64_t)gone * p->page_rows;
+}
+
+/* The last page is about to be written: if it is shared, this sequence gets its own. */
+static clattn_status own_last_page(clattn_ctx *ctx, cla_kv_pages *p, int32_t sequence)
+{
+    cla_kv_seq *s = &p->seq[sequence];
+    const bool open = s->length % p->page_rows != 0 && s->pages > 0;
+    int32_t *last = pages_of(p, sequence) + (s->pages - 1);
+    if (!open || p->refs[*last] == 1)
+        return CLATTN_OK;
+    CLA_REQUIRE(ctx, p->num_free > 0, CLATTN_ERR_SHAPE,
+                "kv_append: no page of %d is free for sequence %d, which shares its last one",
+                p->num_pages, sequence);
+    const cla_kv_copy copy = { *last, take_page(p) };
+    p->copies[p->num_copies++] = copy;
+    drop_in_change(p, copy.from);
+    *last = copy.to;
+    return CLATTN_OK;
+}
+
+static clattn_status grow(clattn_ctx *ctx, cla_kv_pages *p, int32_t sequence, int64_t n)
+{
+    cla_kv_seq *s = &p->seq[sequence];
+    const int64_t room = (int64_t)p->most * p->page_rows, held = s->length - s->base;
+    CLA_REQUIRE(ctx, n <= room - held, CLATTN_ERR_SHAPE,
+                "kv_append: sequence %d holds %lld rows and has room for %lld; %lld more do not "
+                "fit", sequence, (long long)held, (long long)room, (long long)n);
+    const int64_t wanted = (held + n + p->page_rows - 1) / p->page_rows;
+    CLA_REQUIRE(ctx, wanted - s->pages <= p->num_free, CLATTN_ERR_SHAPE,
+                "kv_append: sequence %d needs %lld more pages, %d of %d are free", sequence,
+                (long long)(wanted - s->pages), p->num_free, p->num_pages);
+    while (s->pages < wanted)
+        pages_of(p, sequence)[s->pages++] = take_page(p);
+    s->length += n;
+    return CLATTN_OK;
+}
+
+clattn_status cla_kv_pages_append(clattn_ctx *ctx, cla_kv_pages *p, int32_t first, int32_t count,
+                                  int64_t n)
+{
+    begin(p, first, count);
+    clattn_status s = CLATTN_OK;
+    for (int32_t b = first; b < first + count && s == CLATTN_OK; b++) {
+        slide(p, b);
+        s = own_last_page(ctx, p, b);
+        if (s == CLATTN_OK)
+            s = grow(ctx, p, b, n);
+    }
+    if (s != CLATTN_OK)
+        cla_kv_pages_undo(p);
+    return s;
+}
+
+/* ---- truncate, share ---- */
+
+void cla_kv_pages_truncate(cla_kv_pages *p, int32_t sequence, int64_t length)
+{
+    cla_kv_seq *s = &p->seq[sequence];
+    int32_t *pages = pages_of(p, sequence);
+    const int64_t kept = (length - s->base + p->page_rows - 1) / p->page_rows;
+    while (!p->fixed && s->pages > kept) {
+        drop_page(p, pages[--s->pages]);
+        pages[s->pages] = 0;
+    }
+    s->length = length;
+    if (length == 0)
+        s->base = 0;
+}
+
+/* All references are taken before any is dropped. */
+void cla_kv_pages_share(cla_kv_pages *p, const int32_t *from)
+{
+    const size_t most = (size_t)p->most, entries = (size_t)p->sequences * most;
+    cla_kv_seq *seq = p->old_seq;
+    int32_t *table = p->old_table;
+    for (int32_t b = 0; b < p->sequences; b++) {
+        seq[b] = p->seq[from[b]];
+        memcpy(table + (size_t)b * most, pages_of(p, from[b]), most * sizeof *table);
+        for (int32_t i = 0; i < seq[b].pages; i++)
+            p->refs[table[(size_t)b * most + (size_t)i]]++;
+    }
+    for (int32_t b = 0; b < p->sequences; b++)
+        for (int32_t i = 0; i < p->seq[b].pages; i++)
+            drop_page(p, pages_of(p, b)[i]);
+    memcpy(p->seq, seq, (size_t)p->sequences * sizeof *seq);
+    memcpy(p->table, table, entries * sizeof *table);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which page holds which rows of which sequence: the bookkeeping of a KV cache, without memory
+ * behind it. Pages are counted by references, so that forks share them; a change is undone as a
+ * whole when something after it fails.
+ *
+ * In a contiguous cache every sequence has one page for good, which nobody shares.
+ */
+#ifndef CLA_KV_PAGES_H
+#define CLA_KV_PAGES_H
+
+#include "status.h"
+
+typedef struct cla_kv_seq {
+    int64_t length;  /* rows that were appended */
+    int64_t base;    /* number of the first row of the first page; a multiple of the page */
+    int32_t pages;   /* pages held */
+} cla_kv_seq;
+
+/* A page to be copied before rows are written to the copy. */
+typedef struct cla_kv_copy {
+    int32_t from, to;
+} cla_kv_copy;
+
+typedef struct cla_kv_step {
+    int32_t page;
+    bool taken; /* else dropped */
+} cla_kv_step;
+
+typedef struct cla_kv_pages {
+    int32_t sequences, most; /* pages of a sequence */
+    int32_t page_rows, num_pages;
+    int64_t window;          /* 0: none */
+    bool fixed;              /* contiguous: page b is that of sequence b */
+    cla_kv_seq *seq;         /* [sequences] */
+    int32_t *table;          /* [sequences][most], 0 where there is no page */
+    int32_t *refs;           /* [num_pages] */
+    int32_t *free;           /* a stack */
+    int32_t num_free;
+
+    /* The change under way. */
+    int32_t first, count;    /* sequences that it touches */
+    cla_kv_seq *old_seq;     /* as they were */
+    int32_t *old_table;
+    cla_kv_step *steps;
+    int32_t num_steps;
+    cla_kv_copy *copies;     /* at most one for each sequence */
+    int32_t num_copies;
+} cla_kv_pages;
+
+/*
+ * From sequences, most, page_rows, num_pages, window and fixed. False: out of memory. Free with
+ * cla_kv_pages_free() either way.
+ */
+bool cla_kv_pages_init(cla_kv_pages *p);
+void cla_kv_pages_free(cla_kv_pages *p);
+
+/*
+ * Room for n more rows in each of count sequences from first on, and their lengths with it. Fails
+ * with nothing changed. After success: copies[] says what to copy; then commit or undo.
+ */
+clattn_status cla_kv_pages_append(clattn_ctx *ctx, cla_kv_pages *p, int32_t first, int32_t count,
+                                  int64_t n);
+void cla_kv_pages_undo(cla_kv_pages *p);
+
+/* The rest cannot fail: arguments have been checked. */
+void cla_kv_pages_truncate(cla_kv_pages *p, int32_t sequence, int64_t length);
+/* Every sequence b becomes what from[b] was. */
+void cla_kv_pages_share(cla_kv_pages *p, const int32_t *from);
+
+/* Rows of a sequence that are held, as attention counts them. */
+int64_t cla_kv_rows(const cla_kv_pages *p, int32_t sequence);
+
+#endif

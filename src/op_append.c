@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clattn_kv_append: rows into a KV cache. */
+#include <string.h>
+
+#include "kv.h"
+#include "op_append.h"
+#include "params.h"
+#include "plan.h"
+#include "rotary.h"
+#include "tensor.h"
+
+static const char OP[] = "kv_append";
+
+#define SLOT(field, written) { #field, offsetof(cla_append, field), written }
+static const cla_slot slots[] = {
+    SLOT(k, false),       SLOT(v, false),         SLOT(k_rows, true),
+    SLOT(v_rows, true),   SLOT(k_scale, true),    SLOT(v_scale, true),
+    SLOT(starts, false),  SLOT(positions, false), SLOT(table, false),
+    { NULL, 0, false },
+};
+#undef SLOT
+
+static bool is_empty(const void *problem)
+{
+    const cla_append *p = problem;
+    return p->B == 0 || p->N == 0;
+}
+
+static double row_bytes(int type, int32_t width)
+{
+    if (type == CLATTN_I8)
+        return width + 4.0;
+    if (type == CLATTN_I4)
+        return (double)((width + 1) / 2) + 4.0 * ((width + 31) / 32);
+    return (double)width * (double)clattn_dtype_size((clattn_dtype)type);
+}
+
+static cla_work cost(const void *problem)
+{
+    const cla_append *p = problem;
+    const double rows = (double)p->B * p->Hk * p->N;
+    return (cla_work){ .flops = rows * (p->rotary ? 3.0 * p->D : 0),
+                       .bytes = rows
+                                * (row_bytes(p->in_type, p->D) + row_bytes(p->in_type, p->Dv)
+                                   + row_bytes(p->kv_type, p->D) + row_bytes(p->kv_type, p->Dv)) };
+}
+
+const cla_op cla_op_append = {
+    .name = OP,
+    .size = sizeof(cla_append),
+    .slots = slots,
+    .work = offsetof(cla_append, work),
+    .num_stages = 1,
+    .stages = { { CLA_STAGE_APPEND, NULL } },
+    .empty = is_empty,
+    .cost = cost,
+};
+
+/* ---- the problem ---- */
+
+static clattn_status input_view(clattn_ctx *ctx, const char *name, const clattn_tensor *t,
+                                int64_t heads, int64_t width, cla_view *view)
+{
+    const cla_tensor_rule rule = { OP, name, 4, CLA_DTYPES_FLOAT, false, false };
+    CLA_TRY(cla_view_make(ctx, &rule, t, view));
+    CLA_REQUIRE(ctx, view->shape[1] == heads && view->shape[3] == width, CLATTN_ERR_SHAPE,
+                "kv_append: %s has %lld heads of width %lld, the cache has %lld of %lld", name,
+                (long long)view->shape[1], (long long)view->shape[3], (long long)heads,
+                (long long)width);
+    return CLATTN_OK;
+}
+
+static clattn_status inputs(clattn_ctx *ctx, const struct clattn_kv_append_params *u,
+                            cla_append *p)
+{
+    CLA_TRY(input_view(ctx, "k", &u->k, u->kv->Hk, u->kv->D, &p->k));
+    CLA_TRY(input_view(ctx, "v", &u->v, u->kv->Hk, u->kv->Dv, &p->v));
+    const int64_t *k = p->k.shape, *v = p->v.shape;
+    CLA_REQUIRE(ctx, k[0] == v[0] && k[2] == v[2], CLATTN_ERR_SHAPE,
+                "kv_append: k has %lld rows in %lld batches, v %lld in %lld", (long long)k[2],
+                (long long)k[0], (long long)v[2], (long long)v[0]);
+    CLA_REQUIRE(ctx, p->k.dtype == p->v.dtype, CLATTN_ERR_ARG,
+                "kv_append: k is %s and v is %s; they must have one dtype",
+                clattn_dtype_name(u->k.dtype), clattn_dtype_name(u->v.dtype));
+    p->B = (int32_t)k[0];
+    p->N = (int32_t)k[2];
+    p->in_type = p->k.dtype;
+    return CLATTN_OK;
+}
+
+static clattn_status own_view(clattn_ctx *ctx, const char *name, clattn_tensor t, bool written,
+                              cla_view *view)
+{
+    const cla_tensor_rule rule = { OP, name, t.rank, CLA_DTYPE_BIT(t.dtype), written, true };
+    return t.dtype == CLATTN_NONE ? CLATTN_OK : cla_view_make(ctx, &rule, &t, view);
+}
+
+clattn_status cla_append_target(clattn_ctx *ctx, clattn_kv *kv, int64_t first, int64_t count,
+                                cla_append *p)
+{
+    p->Hk = kv->Hk;
+    p->D = kv->D;
+    p->Dv = kv->Dv;
+    p->kv_type = (int32_t)kv->dtype;
+    p->paged = kv->paged;
+    while (kv->paged && 1 << p->page_shift < kv->pages.page_rows)
+        p->page_shift++;
+    p->last_page = kv->pages.num_pages - 1;
+    clattn_tensor k, v;
+    clattn_kv_layout layout;
+    CLA_TRY(clattn_kv_tensors(kv, first, count, &k, &v, &layout));
+    CLA_TRY(own_view(ctx, "k rows", k, true, &p->k_rows));
+    CLA_TRY(own_view(ctx, "v rows", v, true, &p->v_rows));
+    CLA_TRY(own_view(ctx, "k scales", layout.k_scale, true, &p->k_scale));
+    CLA_TRY(own_view(ctx, "v scales", layout.v_scale, true, &p->v_scale));
+    CLA_TRY(own_view(ctx, "starts", cla_kv_state(kv, CLA_KV_STARTS, first, count), false,
+                     &p->starts));
+    CLA_TRY(own_view(ctx, "positions", cla_kv_state(kv, CLA_KV_POSITIONS, first, count), false,
+                     &p->positions));
+    return own_view(ctx, "table", cla_kv_state(kv, CLA_KV_TABLE, first, count), false, &p->table);
+}
+
+static clattn_status make_problem(clattn_ctx *ctx, const struct clattn_kv_append_params *user,
+                                  struct clattn_kv_append_params *u, cla_append *p, cla_pin *pin)
+{
+    CLA_TRY(cla_enter(ctx));
+    CLA_REQUIRE(ctx, user, CLATTN_ERR_ARG, "kv_append: params is NULL");
+    CLA_TRY(cla_params_read(ctx, OP, u, sizeof *u, user));
+    CLA_REQUIRE(ctx, u->kv, CLATTN_ERR_ARG, "kv_append: kv is NULL");
+    memset(p, 0, sizeof *p);
+    *pin = (cla_pin){ u->kernel, NULL };
+    CLA_TRY(cla_kv_check(ctx, OP, u->kv, u->sequence, 0));
+    CLA_TRY(inputs(ctx, u, p));
+    CLA_TRY(cla_kv_check(ctx, OP, u->kv, u->sequence, p->B));
+    if (u->rotary != CLATTN_ROTARY_NONE)
+        CLA_TRY(cla_rotary_check(ctx, OP, "k", u->rotary, u->kv->D, &u->rotary_base));
+    p->rotary = (int32_t)u->rotary;
+    p->ratio = p->rotary ? cla_rotary_ratio((double)u->rotary_base, u->kv->D) : 0;
+    CLA_TRY(cla_append_target(ctx, u->kv, u->sequence, p->B, p));
+    return cla_check_overlap(ctx, &cla_op_append, p);
+}
+
+clattn_status clattn_kv_append(clattn_ctx *ctx, const struct clattn_kv_append_params *params)
+{
+    struct clattn_kv_append_params u;
+    cla_append p;
+    cla_pin pin;
+    CLA_TRY(make_problem(ctx, params, &u, &p, &pin));
+    if (is_empty(&p))
+        return CLATTN_OK;
+    CLA_TRY(cla_kv_grow(u.kv, (int32_t)u.sequence, p.B, p.N));
+    const clattn_status s = cla_plan_call(ctx, &cla_op_append, &p, &pin);
+    if (s != CLATTN_OK)
+        cla_kv_undo(u.kv);
+    return s;
+}
