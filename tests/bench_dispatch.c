@@ -41,6 +41,12 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static void print(const char *what, double *us, const char *origin)
+{
+    qsort(us, BATCHES, sizeof us[0], compare);
+    printf("%-28s %8.2f us   origin %s\n", what, us[BATCHES / 2], origin);
+}
+
 static void time_dispatch(clattn_ctx *ctx, const char *what, const cla_attn *p)
 {
     static const cla_pin no_pin = { NULL, NULL };
@@ -53,8 +59,37 @@ static void time_dispatch(clattn_ctx *ctx, const char *what, const cla_attn *p)
                 exit(1);
         us[i] = (now_us() - start) / CALLS;
     }
-    qsort(us, BATCHES, sizeof us[0], compare);
-    printf("%-28s %8.2f us   origin %s\n", what, us[BATCHES / 2], cla_origin_name(choice.origin));
+    print(what, us, cla_origin_name(choice.origin));
+}
+
+/* The whole of it: checks, choice, layout of the workspace; the program is compiled already. */
+static void time_plan(clattn_ctx *ctx, const char *what, int Nk)
+{
+    const int64_t q[] = { 1, 8, 1024, 64 }, k[] = { 1, 8, Nk, 64 };
+    float *memory = calloc(1, 4 * sizeof(float) * (size_t)(8 * 64 * (Nk + 1024)));
+    double us[BATCHES];
+    clattn_plan_info info = { .origin = "" };
+    if (!memory)
+        exit(1);
+    float *in_k = memory + 8 * 64 * 1024, *in_v = in_k + 8 * 64 * Nk, *o = in_v + 8 * 64 * Nk;
+    for (int i = 0; i < BATCHES; i++) {
+        const double start = now_us();
+        clattn_plan *plan = NULL;
+        if (clattn_plan_attention(
+                ctx,
+                clattn_attention_params(.q = clattn_tensor_of_host(memory, CLATTN_F32, 4, q),
+                                        .k = clattn_tensor_of_host(in_k, CLATTN_F32, 4, k),
+                                        .v = clattn_tensor_of_host(in_v, CLATTN_F32, 4, k),
+                                        .o = clattn_tensor_of_host(o, CLATTN_F32, 4, q)),
+                &plan)
+            != CLATTN_OK)
+            exit(1);
+        us[i] = now_us() - start;
+        clattn_plan_describe(plan, &info);
+        clattn_plan_destroy(&plan);
+    }
+    print(what, us, info.origin);
+    free(memory);
 }
 
 static void fill(clattn_ctx *ctx)
@@ -93,6 +128,8 @@ int main(void)
     time_dispatch(ctx, "bucket that was tuned", &known);
     time_dispatch(ctx, "near one that was tuned", &near);
     time_dispatch(ctx, "nothing near", &unknown);
+    time_plan(ctx, "a whole plan, tuned", 1024);
+    time_plan(ctx, "a whole plan, near", 2048);
     clattn_ctx_destroy(&ctx);
     return 0;
 }
