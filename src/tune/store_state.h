@@ -75,6 +75,12 @@ bool cla_store_add_bad(cla_store *store, const cla_kernel *kernel, const int *t)
 /* Memory from the file: results and quarantine of this device, shipped results. */
 void cla_store_load(cla_store *store);
 
+/* The connection for writing; NULL: noted, and memory has to do. */
+cla_db *cla_store_open_to_write(cla_store *store);
+
+/* Passes ok on; notes a failure. */
+bool cla_store_written(cla_store *store, bool ok);
+
 /* Results of other devices of this kind, and everything timed for one bucket. */
 void cla_store_load_foreign(cla_store *store, cla_entries *out);
 void cla_store_load_trials(cla_store *store, const cla_bucket *bucket, cla_entries *out);
