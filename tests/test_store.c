@@ -15,8 +15,7 @@
 #include "dispatch.h"
 #include "suite.h"
 #include "test_random.h"
-#include "tune/db.h"
-#include "tune/store.h"
+#include "tune/store_state.h"
 
 static char folder[4200], file[4300];
 static char heard[1024];
@@ -233,6 +232,64 @@ START_TEST(quarantined_estimate)
     const cla_choice second = choose(ctx, &p);
     ck_assert(memcmp(first.t, second.t, 3 * sizeof(int)) != 0);
     ck_assert_str_eq(cla_origin_name(second.origin), "safe");
+    clattn_ctx_destroy(&ctx);
+}
+END_TEST
+
+/* What a plan was made of it keeps, whatever is found later. */
+START_TEST(plans_stay)
+{
+    clattn_ctx *ctx = open_ctx();
+    const int64_t shape[] = { 1, 8, 64, 64 };
+    float *memory = calloc(4 * 8 * 64 * 64, sizeof *memory);
+    clattn_plan *plan, *later;
+    clattn_plan_info before, after;
+    ck_assert(memory != NULL);
+    const struct clattn_attention_params *params = clattn_attention_params(
+        .q = clattn_tensor_of_host(memory, CLATTN_F32, 4, shape),
+        .k = clattn_tensor_of_host(memory + 32768, CLATTN_F32, 4, shape),
+        .v = clattn_tensor_of_host(memory + 65536, CLATTN_F32, 4, shape),
+        .o = clattn_tensor_of_host(memory + 98304, CLATTN_F32, 4, shape));
+    OK(ctx, clattn_plan_attention(ctx, params, &plan));
+    const cla_attn p = problem_of(1, 64, 64);
+    const cla_bucket b = bucket_of(ctx, &p);
+    const cla_tuned one = result_of(512, 10);
+    ck_assert(cla_store_record(cla_ctx_store(ctx), &b, NULL, &one, 1));
+    OK(ctx, clattn_plan_attention(ctx, params, &later));
+    OK(ctx, clattn_plan_describe(plan, &before));
+    OK(ctx, clattn_plan_describe(later, &after));
+    ck_assert_str_eq(before.origin, "estimate");
+    ck_assert_str_eq(after.origin, "tuned");
+    ck_assert_str_eq(after.config, "ROWS=192 BK=128 SPLIT=512");
+    clattn_plan_destroy(&plan);
+    clattn_plan_destroy(&later);
+    clattn_ctx_destroy(&ctx);
+    free(memory);
+}
+END_TEST
+
+/* Between tuned and estimated; every line of the table means something to this version. */
+START_TEST(shipped)
+{
+    clattn_ctx *ctx = open_ctx();
+    const cla_attn p = problem_of(1, 512, 512);
+    const cla_bucket b = bucket_of(ctx, &p);
+    const cla_tuned one = result_of(256, 1), better = result_of(512, 1);
+    cla_store *store = cla_ctx_store(ctx);
+    ck_assert(cla_entries_add(&store->entries, &b, &one, CLA_ENTRY_SHIPPED, false));
+    cla_entries_sort(&store->entries);
+    expect_origin(ctx, &p, "shipped");
+    ck_assert_int_eq(choose(ctx, &p).t[2], 256);
+    ck_assert(cla_store_record(store, &b, NULL, &better, 1));
+    expect_origin(ctx, &p, "tuned");
+    for (const cla_seed *seed = cla_seeds; seed->kind; seed++) {
+        const cla_row row = { .stage = seed->stage, .bucket = seed->bucket,
+                              .kernel = seed->kernel, .config = seed->config, .time_us = 1 };
+        cla_bucket bucket;
+        cla_tuned tuned;
+        ck_assert_msg(cla_row_read(&row, &bucket, &tuned), "%s; %s; %s", seed->bucket,
+                      seed->kernel, seed->config);
+    }
     clattn_ctx_destroy(&ctx);
 }
 END_TEST
@@ -555,6 +612,8 @@ static Suite *suite(void)
     tcase_add_test(t, config_texts);
     tcase_add_test(t, plan_order);
     tcase_add_test(t, quarantined_estimate);
+    tcase_add_test(t, plans_stay);
+    tcase_add_test(t, shipped);
     tcase_add_test(t, seeds_only);
     tcase_add_test(t, journal);
     tcase_add_test(t, damaged_files);
