@@ -10,6 +10,7 @@
 #include "params.h"
 #include "plan.h"
 #include "select.h"
+#include "tune/store.h"
 
 clattn_status cla_enter(clattn_ctx *ctx)
 {
@@ -48,6 +49,7 @@ void cla_ctx_release(clattn_ctx *ctx)
     if (!ctx || --ctx->refs > 0)
         return;
     cla_cl_close(&ctx->cl, ctx->pid != getpid());
+    cla_store_free(&ctx->store);
     free(ctx);
 }
 

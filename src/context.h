@@ -25,6 +25,7 @@ struct clattn_ctx {
     char error[768];
 
     struct cla_plan_cache *plans; /* of the one-call forms; made on first use */
+    struct cla_store *store;      /* tuning results, see tune/store.h; read on first use */
 };
 
 struct clattn_buffer {

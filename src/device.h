@@ -17,6 +17,7 @@ typedef struct cla_dev {
     uint32_t caps;           /* CLA_CAP_ bits */
     size_t max_items[3];     /* work-items of a work-group per dimension */
     int vector_floats;       /* floats of a native vector; 1: the device wants scalar work-items */
+    char platform_version[128]; /* of OpenCL devices: it may name the compiler */
 } cla_dev;
 
 /* A CPU whose compiler keeps float16 in registers: what the cpu family of kernels is made for. */

@@ -1,36 +1,88 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Plan order: pinned, estimate, safe. Kernels are tried by the priority their descriptors give
- * them for this device and problem.
+ * Plan order: pinned, tuned for this bucket, tuned for the nearest one, shipped, estimate, safe.
+ * Kernels that no result names are tried by the priority their descriptors give them for this
+ * device and problem.
  */
 #include "dispatch.h"
 
 #include <string.h>
 
+#include "tune/store.h"
+
 const char *cla_origin_name(cla_origin origin)
 {
-    static const char *const names[] = { "none", "pinned", "estimate", "safe" };
+    static const char *const names[] = { "none", "pinned",   "tuned", "near",
+                                         "shipped", "estimate", "safe" };
     return names[origin];
 }
 
-/* The estimate, else the safe configuration, else the first legal one. False: none is legal. */
-static bool configure(const cla_dev *dev, const cla_kernel *kernel, const void *problem,
-                      cla_choice *out)
+/* One choice to be made: everything the steps below look at. */
+typedef struct question {
+    const cla_dev *dev;
+    const cla_store *store;
+    const void *problem;
+    cla_bucket bucket;
+} question;
+
+static question ask(clattn_ctx *ctx, cla_stage stage, const void *problem)
 {
+    question q = { .dev = &ctx->dev, .store = cla_ctx_store(ctx), .problem = problem };
+    cla_bucket_of(q.dev, stage, problem, &q.bucket);
+    return q;
+}
+
+static bool usable(const question *q, const cla_kernel *kernel, const int *t)
+{
+    return cla_kernel_legal(kernel, q->dev, q->problem, t)
+        && !cla_store_quarantined(q->store, kernel, t);
+}
+
+/* The best stored result that is legal for this very problem. only: of one kernel, NULL: of all. */
+static bool recall(const question *q, const cla_kernel *only, cla_choice *out)
+{
+    enum { MOST = 8 };
+    static const cla_origin origins[] = {
+        [CLA_FROM_BUCKET] = CLA_ORIGIN_TUNED,
+        [CLA_FROM_NEAR] = CLA_ORIGIN_NEAR,
+        [CLA_FROM_SHIPPED] = CLA_ORIGIN_SHIPPED,
+    };
+    cla_tuned found[MOST];
+    for (cla_source from = CLA_FROM_BUCKET; from <= CLA_FROM_SHIPPED; from++) {
+        const int n = cla_store_find(q->store, from, &q->bucket, only, found, MOST);
+        for (int i = 0; i < n; i++) {
+            const cla_kernel *kernel = found[i].kernel;
+            if ((!only && kernel->priority(q->dev, q->problem) < 0)
+                || !usable(q, kernel, found[i].t))
+                continue;
+            out->kernel = kernel;
+            memcpy(out->t, found[i].t, sizeof out->t);
+            out->origin = origins[from];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A stored result, the estimate, the safe configuration, the first legal one. False: none is. */
+static bool configure(const question *q, const cla_kernel *kernel, cla_choice *out)
+{
+    if (recall(q, kernel, out))
+        return true;
     out->kernel = kernel;
     if (kernel->estimate) {
-        kernel->estimate(dev, problem, out->t);
+        kernel->estimate(q->dev, q->problem, out->t);
         out->origin = CLA_ORIGIN_ESTIMATE;
-        if (cla_kernel_legal(kernel, dev, problem, out->t))
+        if (usable(q, kernel, out->t))
             return true;
     }
     out->origin = CLA_ORIGIN_SAFE;
     cla_kernel_safe_config(kernel, out->t);
-    if (cla_kernel_legal(kernel, dev, problem, out->t))
+    if (usable(q, kernel, out->t))
         return true;
     cla_config_first(kernel, out->t);
     do
-        if (cla_kernel_legal(kernel, dev, problem, out->t))
+        if (usable(q, kernel, out->t))
             return true;
     while (cla_config_next(kernel, out->t));
     return false;
@@ -48,7 +100,8 @@ static clattn_status pinned(clattn_ctx *ctx, const char *op, cla_stage stage, co
         memcpy(out->t, pin->t, sizeof out->t);
         legal = cla_kernel_legal(kernel, &ctx->dev, problem, out->t);
     } else {
-        legal = configure(&ctx->dev, kernel, problem, out);
+        const question q = ask(ctx, stage, problem);
+        legal = configure(&q, kernel, out);
     }
     out->origin = CLA_ORIGIN_PINNED;
     CLA_REQUIRE(ctx, legal, CLATTN_ERR_UNSUPPORTED,
@@ -62,14 +115,17 @@ clattn_status cla_dispatch(clattn_ctx *ctx, const char *op, cla_stage stage, con
 {
     if (pin->kernel)
         return pinned(ctx, op, stage, problem, pin, out);
+    const question q = ask(ctx, stage, problem);
+    if (recall(&q, NULL, out))
+        return CLATTN_OK;
     int best = -1;
     for (int i = 0; cla_kernels[i]; i++) {
         const cla_kernel *kernel = cla_kernels[i];
         cla_choice choice;
-        if (kernel->stage != stage)
+        if (kernel->stage != stage || !cla_kernel_is_for(kernel, &ctx->dev))
             continue;
         const int priority = kernel->priority(&ctx->dev, problem);
-        if (priority > best && configure(&ctx->dev, kernel, problem, &choice)) {
+        if (priority > best && configure(&q, kernel, &choice)) {
             best = priority;
             *out = choice;
         }

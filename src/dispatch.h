@@ -10,6 +10,9 @@
 typedef enum cla_origin {
     CLA_ORIGIN_NONE,     /* nothing to launch */
     CLA_ORIGIN_PINNED,   /* the caller named kernel and configuration */
+    CLA_ORIGIN_TUNED,    /* the best that a search found for this bucket */
+    CLA_ORIGIN_NEAR,     /* the same for the nearest bucket */
+    CLA_ORIGIN_SHIPPED,  /* compiled in, found on a device of this kind */
     CLA_ORIGIN_ESTIMATE, /* the descriptor's guess for this device and problem */
     CLA_ORIGIN_SAFE,     /* the configuration that is legal everywhere, or the first legal one */
 } cla_origin;

@@ -12,7 +12,14 @@ static const char *text(const char *name)
 
 cla_env cla_env_read(void)
 {
-    cla_env env = { .device = text("CLATTN_DEVICE"), .isa = text("CLATTN_ISA") };
+    cla_env env = {
+        .device = text("CLATTN_DEVICE"),
+        .isa = text("CLATTN_ISA"),
+        .cache_dir = text("CLATTN_CACHE_DIR"),
+        .cache_home = text("XDG_CACHE_HOME"),
+        .home = text("HOME"),
+        .binaries = text("CLATTN_BINARIES"),
+    };
     const char *threads = text("CLATTN_NUM_THREADS");
     if (threads) {
         char *end;

@@ -7,6 +7,10 @@ typedef struct cla_env {
     const char *device;  /* CLATTN_DEVICE */
     const char *isa;     /* CLATTN_ISA */
     int num_threads;     /* CLATTN_NUM_THREADS; 0: unset or not a number from 1 to 1024 */
+    const char *cache_dir;  /* CLATTN_CACHE_DIR */
+    const char *cache_home; /* XDG_CACHE_HOME */
+    const char *home;       /* HOME */
+    const char *binaries;   /* CLATTN_BINARIES */
 } cla_env;
 
 /* Unset and empty variables are NULL. */

@@ -3,6 +3,7 @@
 #include "kernel.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *clattn_kernel_name(int i)
@@ -78,12 +79,17 @@ bool cla_ok_always(const cla_dev *dev, const void *problem, const int *t)
     return true;
 }
 
+bool cla_kernel_is_for(const cla_kernel *kernel, const cla_dev *dev)
+{
+    const bool native = dev->info.type == CLATTN_DEVICE_NATIVE;
+    return cla_kernel_is_native(kernel) == native && (kernel->needs & ~dev->caps) == 0;
+}
+
 bool cla_kernel_legal(const cla_kernel *kernel, const cla_dev *dev, const void *problem,
                       const int *t)
 {
-    const bool native = dev->info.type == CLATTN_DEVICE_NATIVE;
-    return cla_kernel_is_native(kernel) == native && (kernel->needs & ~dev->caps) == 0
-        && kernel->ok(dev, problem, t) && (native || fits_device(kernel, dev, problem, t));
+    return cla_kernel_is_for(kernel, dev) && kernel->ok(dev, problem, t)
+        && (cla_kernel_is_native(kernel) || fits_device(kernel, dev, problem, t));
 }
 
 static int num_choices(const cla_tunable *tunable)
@@ -138,6 +144,48 @@ int cla_config_text(const cla_kernel *kernel, const int *t, char *out, size_t si
     for (int i = 0; i < cla_kernel_num_tunables(kernel); i++)
         append(&s, i ? " " : "", kernel->tunables[i].name, t[i]);
     return s.at;
+}
+
+static bool is_choice(const cla_tunable *tunable, long value)
+{
+    for (int i = 0; i < num_choices(tunable); i++)
+        if (tunable->choices[i] == value)
+            return true;
+    return false;
+}
+
+/* Reads "NAME=value" at *at into t and steps over it; bit i of *seen is for tunable i. */
+static bool parse_pair(const cla_kernel *kernel, const char **at, int *t, unsigned *seen)
+{
+    const size_t length = strcspn(*at, "=");
+    char *end;
+    if ((*at)[length] != '=')
+        return false;
+    const long value = strtol(*at + length + 1, &end, 10);
+    if (end == *at + length + 1 || (*end && *end != ' '))
+        return false;
+    for (int i = 0; i < cla_kernel_num_tunables(kernel); i++) {
+        const cla_tunable *tunable = &kernel->tunables[i];
+        if (strlen(tunable->name) != length || strncmp(tunable->name, *at, length) != 0)
+            continue;
+        if (*seen & 1u << i || !is_choice(tunable, value))
+            return false;
+        *seen |= 1u << i;
+        t[i] = (int)value;
+        *at = *end ? end + 1 : end;
+        return true;
+    }
+    return false;
+}
+
+bool cla_config_parse(const cla_kernel *kernel, const char *config, int *t)
+{
+    unsigned seen = 0;
+    cla_kernel_safe_config(kernel, t);
+    while (*config)
+        if (!parse_pair(kernel, &config, t, &seen))
+            return false;
+    return seen == (1u << cla_kernel_num_tunables(kernel)) - 1;
 }
 
 int cla_kernel_options(const cla_kernel *kernel, const void *problem, const int *t, char *out,

@@ -19,7 +19,11 @@ typedef struct cla_blob {
     const char *path; /* "cl/attn_prefill.cl", for build logs */
     const unsigned char *data;
     size_t size;
+    const char *digest; /* 16 hexadecimal digits of its SHA-256 */
 } cla_blob;
+
+/* The same for the sources of all native kernels together. */
+extern const char cla_native_digest[];
 
 /* What a kernel computes; an operation is one stage or more, see cla_op in plan.h. */
 typedef enum cla_stage {
@@ -129,6 +133,9 @@ int cla_priority_only(const cla_dev *dev, const void *problem);
 int cla_priority_portable(const cla_dev *dev, const void *problem);
 bool cla_ok_always(const cla_dev *dev, const void *problem, const int *t);
 
+/* Could it run on this device at all: native or not, capabilities? */
+bool cla_kernel_is_for(const cla_kernel *kernel, const cla_dev *dev);
+
 /* Device, capabilities, ok(), work-group and local memory limits together. */
 bool cla_kernel_legal(const cla_kernel *kernel, const cla_dev *dev, const void *problem,
                       const int *t);
@@ -142,6 +149,9 @@ bool cla_config_next(const cla_kernel *kernel, int *t);
 
 /* "BR=8 BK=64"; returns the length it needs, like snprintf. */
 int cla_config_text(const cla_kernel *kernel, const int *t, char *out, size_t size);
+
+/* Reads such a text, tunables in any order; false unless each has one of its choices, once. */
+bool cla_config_parse(const cla_kernel *kernel, const char *text, int *t);
 
 /* "-cl-std=CL1.2 -DBR=8 -DHEAD_DIM=64"; from integers only. Like snprintf. */
 int cla_kernel_options(const cla_kernel *kernel, const void *problem, const int *t, char *out,

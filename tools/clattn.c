@@ -11,6 +11,7 @@ static const struct command *const commands[] = {
     &cmd_devices, &cmd_kernels, &cmd_attention, &cmd_argmax, &cmd_linear_attention,
     &cmd_project,
     &cmd_run,     &cmd_verify,  &cmd_bench,     &cmd_cost,
+    &cmd_wisdom,  &cmd_doctor,
 };
 
 enum { NUM_COMMANDS = sizeof commands / sizeof commands[0] };
@@ -28,6 +29,7 @@ static int print_help(void)
           "exit codes: 0 success, 1 a result is wrong (verify), 2 usage, 3 no device,\n"
           "            4 bad input or I/O error\n\n"
           "environment: CLATTN_DEVICE       device when --device is not given\n"
+          "             CLATTN_CACHE_DIR    folder of tuning results and compiled programs\n"
           "             CLATTN_NUM_THREADS  threads of the native CPU\n\n"
           "examples:\n"
           "  clattn devices\n"

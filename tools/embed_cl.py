@@ -4,7 +4,9 @@
 
     embed_cl.py blob SOURCE LABEL OUT.c      cla_blob with the bytes of SOURCE
     embed_cl.py list OUT.c NAME...           cla_kernels[]
+    embed_cl.py digest OUT.c DEPFILE FOLDER  cla_native_digest: of the C files of the native kernels
 """
+import hashlib
 import pathlib
 import sys
 
@@ -15,6 +17,10 @@ def symbol(label):
     """cl/attn.clh -> attn_clh, cl/attn_prefill.cl -> attn_prefill"""
     name = pathlib.PurePosixPath(label).name
     return name[: -len(".cl")] if name.endswith(".cl") else name.replace(".", "_")
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def write_blob(source, label, out):
@@ -29,7 +35,8 @@ def write_blob(source, label, out):
         + "static const unsigned char bytes[] = {\n    "
         + ",\n    ".join(rows)
         + "\n};\n\n"
-        + f'const cla_blob cla_src_{name} = {{ "{label}", bytes, sizeof bytes }};\n'
+        + f'const cla_blob cla_src_{name} = {{ "{label}", bytes, sizeof bytes, '
+        + f'"{digest(data)}" }};\n'
     )
 
 
@@ -46,9 +53,20 @@ def write_list(out, names):
     )
 
 
+def write_digest(out, depfile, folder):
+    files = sorted(p for p in pathlib.Path(folder).iterdir() if p.suffix in (".c", ".h"))
+    text = digest(b"".join(p.name.encode() + b"\n" + p.read_bytes() for p in files))
+    pathlib.Path(out).write_text(
+        LICENCE + f'#include "kernel.h"\n\nconst char cla_native_digest[] = "{text}";\n'
+    )
+    pathlib.Path(depfile).write_text(f"{out}: {' '.join(map(str, files))}\n")
+
+
 def main(argv):
     if argv[1] == "blob":
         write_blob(*argv[2:5])
+    elif argv[1] == "digest":
+        write_digest(*argv[2:5])
     else:
         write_list(argv[2], argv[3:])
 

@@ -46,16 +46,26 @@ void op_keep(const struct golden *c, struct array *const *all, struct array *res
     }
 }
 
+const struct op *op_find_bench(const char *name)
+{
+    for (int i = 0; ops[i]; i++) {
+        const char *case_name = ops[i]->case_name;
+        if (ops[i]->bench
+            && (strcmp(ops[i]->name, name) == 0 || (case_name && strcmp(case_name, name) == 0)))
+            return ops[i];
+    }
+    return NULL;
+}
+
 static const struct op *find_bench(const char *name)
 {
     struct suggestion near = { .word = name };
 
     for (int i = 0; ops[i]; i++) {
-        if (!ops[i]->bench)
-            continue;
-        if (strcmp(ops[i]->name, name) == 0)
+        if (ops[i]->bench && strcmp(ops[i]->name, name) == 0)
             return ops[i];
-        suggest(&near, ops[i]->name);
+        if (ops[i]->bench)
+            suggest(&near, ops[i]->name);
     }
     fail(EXIT_USAGE, "unknown operation '%.60s'%s", name,
          did_you_mean(&near, "", "; the help of the command lists them"));

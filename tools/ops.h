@@ -70,6 +70,9 @@ struct op {
 /* The op of a golden case; NULL when it is not implemented. */
 const struct op *op_find_case(const char *name);
 
+/* The op of bench of this name, or NULL; a projection is called `project` there. */
+const struct op *op_find_bench(const char *name);
+
 /*
  * A subcommand whose first argument is an op of bench: finds it and calls run with a zeroed state
  * of it and argv[0] its name. Returns an exit code.

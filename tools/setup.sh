@@ -99,6 +99,8 @@ new_enough() {
 setup_build() {
     require gcc libc6-dev meson ninja-build pkg-config python3 \
         ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libjansson-dev
+    wish libsqlite3-dev 'tuning results kept from run to run'
+    wish libmd-dev 'compiled OpenCL programs kept from run to run'
     find_meson "$root/build-meson"
 }
 

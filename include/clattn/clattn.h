@@ -687,8 +687,9 @@ typedef struct clattn_plan clattn_plan;
 typedef struct clattn_plan_info {
     const char *kernel;     /**< "attn_prefill_cpu", ...; "none" when there is nothing to launch */
     const char *config;     /**< "BR=8 BK=64 ..."; "" when the kernel has no tunables */
-    const char *origin;     /**< where the configuration came from: "pinned", "estimate", "safe",
-                                 "none" */
+    const char *origin;     /**< where the configuration came from: "pinned", "tuned" (for such
+                                 problems), "near" (tuned for similar ones), "shipped" (with the
+                                 library, for such devices), "estimate", "safe", "none" */
     size_t workspace_bytes; /**< scratch memory beside inputs and outputs */
     double flops;           /**< useful ones: only visible keys count */
     double bytes;           /**< least traffic: each input read once, each output written once */

@@ -57,6 +57,8 @@ void cla_cl_describe(cl_platform_id platform, cl_device_id device, cla_dev *dev)
     device_text(device, CL_DRIVER_VERSION, info->driver, sizeof info->driver);
     device_text(device, CL_DEVICE_VERSION, info->version, sizeof info->version);
     clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof info->platform - 1, info->platform, NULL);
+    clGetPlatformInfo(platform, CL_PLATFORM_VERSION, sizeof dev->platform_version - 1,
+                      dev->platform_version, NULL);
 
     cl_uint units = 0;
     clGetDeviceInfo(device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);

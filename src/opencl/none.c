@@ -33,6 +33,12 @@ clattn_status cla_cl_finish(clattn_ctx *ctx)
     return none(ctx);
 }
 
+void cla_cl_binaries_describe(clattn_ctx *ctx, struct clattn_cache_info *info)
+{
+    (void)ctx;
+    (void)info;
+}
+
 clattn_status cla_cl_buffer_create(clattn_ctx *ctx, size_t bytes, void **mem)
 {
     (void)bytes;

@@ -85,6 +85,30 @@ static clattn_status build_failed(clattn_ctx *ctx, cl_program program, const cha
     return s;
 }
 
+static clattn_status build_source(clattn_ctx *ctx, const char *path, const char *source,
+                                  size_t length, const char *options, cl_program *out)
+{
+    cl_int e = CL_SUCCESS;
+    cl_program program = NULL;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        program = clCreateProgramWithSource(ctx->cl->context, 1, &source, &length, &e);
+        if (e != CL_SUCCESS)
+            return cla_cl_fail(ctx, "clCreateProgramWithSource", e);
+        e = clBuildProgram(program, 1, &ctx->cl->device, options, NULL, NULL);
+        if (e == CL_SUCCESS || attempt == 1 || names_an_error(program, ctx->cl->device))
+            break;
+        clReleaseProgram(program);
+    }
+    if (e != CL_SUCCESS) {
+        const clattn_status s = build_failed(ctx, program, path, options, e);
+        clReleaseProgram(program);
+        return s;
+    }
+    ctx->cl->binaries.built++;
+    *out = program;
+    return CLATTN_OK;
+}
+
 clattn_status cla_cl_build(clattn_ctx *ctx, const cla_blob *const *parts, const char *options,
                            cl_program *out)
 {
@@ -95,29 +119,18 @@ clattn_status cla_cl_build(clattn_ctx *ctx, const cla_blob *const *parts, const 
     const char *path = "";
     for (int i = 0; i < CLA_MAX_PARTS && parts[i]; i++)
         path = parts[i]->path;
-
-    cl_int e = CL_SUCCESS;
-    cl_program program = NULL;
-    for (int attempt = 0; attempt < 2; attempt++) {
-        const char *text = source;
-        program = clCreateProgramWithSource(ctx->cl->context, 1, &text, &length, &e);
-        if (e != CL_SUCCESS) {
-            free(source);
-            return cla_cl_fail(ctx, "clCreateProgramWithSource", e);
-        }
-        e = clBuildProgram(program, 1, &ctx->cl->device, options, NULL, NULL);
-        if (e == CL_SUCCESS || attempt == 1 || names_an_error(program, ctx->cl->device))
-            break;
-        clReleaseProgram(program);
+    char *key = cla_binary_key(ctx, source, length, options);
+    clattn_status s = CLATTN_OK;
+    if (key)
+        *out = cla_binary_load(ctx, key, options);
+    if (!*out) {
+        s = build_source(ctx, path, source, length, options, out);
+        if (key && s == CLATTN_OK)
+            cla_binary_save(ctx, key, *out);
     }
+    free(key);
     free(source);
-    if (e != CL_SUCCESS) {
-        const clattn_status s = build_failed(ctx, program, path, options, e);
-        clReleaseProgram(program);
-        return s;
-    }
-    *out = program;
-    return CLATTN_OK;
+    return s;
 }
 
 static cla_program *find(const struct cla_cl *cl, const cla_kernel *kernel, const char *options)

@@ -29,6 +29,10 @@ clattn_status cla_cl_open(clattn_ctx *ctx, const cla_cl_device *device);
 void cla_cl_close(struct cla_cl **cl, bool forked);
 clattn_status cla_cl_finish(clattn_ctx *ctx);
 
+/* The fields about compiled programs. */
+struct clattn_cache_info;
+void cla_cl_binaries_describe(clattn_ctx *ctx, struct clattn_cache_info *info);
+
 clattn_status cla_cl_buffer_create(clattn_ctx *ctx, size_t bytes, void **mem);
 void cla_cl_buffer_destroy(void *mem);
 clattn_status cla_cl_buffer_write(clattn_ctx *ctx, void *mem, size_t offset, const void *src,

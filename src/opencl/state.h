@@ -5,6 +5,7 @@
 
 #include <clattn/opencl.h>
 
+#include "binary.h"
 #include "runtime.h"
 
 /* A built program; the key is the kernel and its option string. */
@@ -21,6 +22,7 @@ struct cla_cl {
     cl_command_queue queue;
     bool out_of_order;
     cla_program *programs;
+    cla_binaries binaries;
 };
 
 /* "CL_OUT_OF_RESOURCES"; "unknown" for a code of no name. */

@@ -81,7 +81,8 @@ class Cli:
         self.root = tempfile.mkdtemp(prefix="clattn-cli-")
         self.env = dict(os.environ, POCL_CACHE_DIR=os.path.join(self.root, "pocl"),
                         POCL_SIGFPE_HANDLER="0", XDG_CACHE_HOME=os.path.join(self.root, "cache"))
-        self.env.pop("CLATTN_DEVICE", None)
+        for name in ("CLATTN_DEVICE", "CLATTN_CACHE_DIR", "CLATTN_BINARIES"):
+            self.env.pop(name, None)
         os.mkdir(self.env["POCL_CACHE_DIR"])
 
     def folder(self):

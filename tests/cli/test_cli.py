@@ -12,7 +12,7 @@ from cli_harness import (BAD_INPUT, BENCH_KEYS, MISMATCH, NO_DEVICE, USAGE, clos
                          npy_bytes, npy_with_header, random_values, read_npy, write)
 
 COMMANDS = ["devices", "kernels", "attention", "argmax", "linear-attention", "project", "run",
-            "verify", "bench", "cost"]
+            "verify", "bench", "cost", "wisdom", "doctor"]
 
 
 # ---- what attention should be, for one head ----
@@ -95,7 +95,8 @@ def test_usage(cli):
         (("argmax", "--scale", "2"), "unknown option --scale"), (("argmax",), "Q.npy"),
         (("argmax", "q.npy", "k.npy", "v.npy"), "-o O.npy"),
         (("run",), "CASE"), (("run", "x"), "-o DIR"), (("run", "x", "y", "-o", "z"), "one CASE"),
-        (("verify",), "CASE"), (("devices", "x"), "no arguments"), (("kernels", "x"), "arguments"),
+        (("verify",), "CASE"), (("devices", "x"), "no arguments"),
+        (("kernels", "x", "y"), "arguments"), (("kernels", "x"), "unknown kernel"),
     ]:
         cli.refuses(*args, code=USAGE, says=says)
 

@@ -45,6 +45,7 @@ void suite_begin(void)
     setenv("POCL_SIGFPE_HANDLER", "0", 1);
     setenv("XDG_CACHE_HOME", dir, 1);
     setenv("HOME", dir, 1);
+    unsetenv("CLATTN_CACHE_DIR");
     printf("# seed %" PRIu64 " (CLATTN_TEST_SEED), device %s\n", seed,
            getenv("CLATTN_DEVICE") ? getenv("CLATTN_DEVICE") : "default");
     fflush(stdout);
