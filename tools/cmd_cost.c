@@ -8,8 +8,8 @@ static const struct usage usage = {
     .text =
         "Counts the useful flops and the least bytes of an operation, and says what bounds it on\n"
         "the device, whose multiply-add rate and read bandwidth are measured. OP is attention,\n"
-        "argmax or decode, SHAPE is B,Hq,Hk,Nq,Nk,D[,Dv]: shown with as many key/value heads\n"
-        "as query heads (MHA), with groups (GQA) and with one (MQA); decode also with the\n"
+        "argmax or decode, SHAPE is B,Hq,Hk,Nq,Nk,D[,Dv]: it is shown with as many key/value\n"
+        "heads as query heads (MHA), with groups (GQA) and with one (MQA); decode also with the\n"
         "projections of its layer. OP linear-attention is shown in its linear and its quadratic\n"
         "form, with the length at which they break even. OP project, SHAPE is rows,out,in, is\n"
         "shown for other numbers of rows. Nothing of the shape's size is allocated.\n"
