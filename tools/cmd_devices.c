@@ -91,19 +91,16 @@ static void print_table(const clattn_device_info *list, int count)
 
 static int run(int argc, char **argv)
 {
-    struct common common = { 0 };
-    const struct option_spec specs[] = { OPTION_JSON(common), { 0 } };
     clattn_device_info *list;
-    int first, code, count;
+    bool json = false;
+    int code, count;
 
-    if (!options_parse(&usage, specs, argc, argv, &first, &code))
+    if (!options_only_json(&usage, argc, argv, &json, &code))
         return code;
-    if (argc != first)
-        return usage_error(&usage, "devices takes no arguments");
     const clattn_status status = clattn_device_list(&list, &count);
     if (status != CLATTN_OK)
         return fail(EXIT_NO_DEVICE, "cannot list devices: %s", clattn_status_text(status));
-    if (common.json) {
+    if (json) {
         json_t *all = json_array();
         for (int i = 0; i < count; i++)
             json_array_append_new(all, describe(&list[i]));

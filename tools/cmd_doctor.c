@@ -262,21 +262,18 @@ static int examine_all(const clattn_device_info *list, int count, bool json, jso
 
 static int run(int argc, char **argv)
 {
-    struct common common = { 0 };
-    const struct option_spec specs[] = { OPTION_JSON(common), { 0 } };
     clattn_device_info *list;
-    int first, code, count;
+    bool json = false;
+    int code, count;
 
-    if (!options_parse(&usage, specs, argc, argv, &first, &code))
+    if (!options_only_json(&usage, argc, argv, &json, &code))
         return code;
-    if (argc != first)
-        return usage_error(&usage, "doctor takes no arguments");
     json_t *all = json_object(), *drivers = list_drivers(), *devices = json_array();
     json_text(all, "version", clattn_version());
     json_object_set_new(all, "drivers", drivers);
     json_object_set_new(all, "environment", list_environment());
     json_object_set_new(all, "devices", devices);
-    if (!common.json) {
+    if (!json) {
         printf("clattn %s\n", clattn_version());
         printf("OpenCL drivers in %s\n", text(drivers, "folder"));
         print_pairs("  file and library", json_object_get(drivers, "files"));
@@ -284,12 +281,12 @@ static int run(int argc, char **argv)
         fflush(stdout);
     }
     if (clattn_device_list(&list, &count) == CLATTN_OK) {
-        code = examine_all(list, count, common.json, devices);
+        code = examine_all(list, count, json, devices);
         clattn_device_list_free(&list);
     } else {
         code = fail(EXIT_NO_DEVICE, "cannot list devices");
     }
-    if (common.json)
+    if (json)
         json_print(json_incref(all));
     json_decref(all);
     return code;

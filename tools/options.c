@@ -286,3 +286,19 @@ bool options_parse(const struct usage *usage, const struct option_spec *specs, i
     *first = optind;
     return true;
 }
+
+bool options_only_json(const struct usage *usage, int argc, char **argv, bool *json, int *code)
+{
+    const struct option_spec specs[] = {
+        { "json", 0, NULL, "print JSON", parse_flag, json },
+        { 0 },
+    };
+    int first;
+
+    if (!options_parse(usage, specs, argc, argv, &first, code))
+        return false;
+    if (argc == first)
+        return true;
+    *code = usage_error(usage, "it takes no arguments");
+    return false;
+}

@@ -100,6 +100,9 @@ void options_append(struct option_spec *specs, int n, const struct option_spec *
 bool options_parse(const struct usage *usage, const struct option_spec *specs, int argc,
                    char **argv, int *first, int *code);
 
+/* The same for a command that takes --json and nothing else. */
+bool options_only_json(const struct usage *usage, int argc, char **argv, bool *json, int *code);
+
 /* One line: what is wrong, and how to get help. Returns EXIT_USAGE. */
 int usage_error(const struct usage *usage, const char *fmt, ...) CLI_PRINTF(2, 3);
 

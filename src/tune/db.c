@@ -277,65 +277,81 @@ void cla_db_close(cla_db *db)
 
 /* ---- reading ---- */
 
+/* Who is told of the rows of a statement. */
+typedef struct listener {
+    cla_row_fn row;
+    cla_bad_row_fn bad_row;
+    void *user;
+} listener;
+
+static bool tell_row(const listener *to, sqlite3_stmt *s)
+{
+    const cla_row row = {
+        .device = column(s, 0),
+        .driver = column(s, 1),
+        .kind = column(s, 2),
+        .stage = column(s, 3),
+        .bucket = column(s, 4),
+        .kernel = column(s, 5),
+        .source = column(s, 6),
+        .config = column(s, 7),
+        .rank = sqlite3_column_int(s, 8),
+        .partial = sqlite3_column_int(s, 9),
+        .time_us = sqlite3_column_double(s, 10),
+        .spread_us = sqlite3_column_double(s, 11),
+        .samples = sqlite3_column_int(s, 12),
+        .effort = sqlite3_column_int(s, 13),
+        .verified = sqlite3_column_int(s, 14),
+        .when = sqlite3_column_int64(s, 15),
+    };
+    return to->row(to->user, &row);
+}
+
+static bool tell_bad_row(const listener *to, sqlite3_stmt *s)
+{
+    const cla_bad_row row = {
+        .device = column(s, 0),
+        .kernel = column(s, 1),
+        .source = column(s, 2),
+        .config = column(s, 3),
+        .reason = column(s, 4),
+        .when = sqlite3_column_int64(s, 5),
+    };
+    return to->bad_row(to->user, &row);
+}
+
+/* The statement's only parameter is a device, "" for all. */
+static bool walk(cla_db *db, const char *text, const char *device, const listener *to)
+{
+    sqlite3_stmt *s = prepare(db, text, "s", device ? device : "");
+    int e = SQLITE_ERROR;
+    bool go_on = s != NULL;
+    while (go_on && (e = sqlite3_step(s)) == SQLITE_ROW)
+        go_on = to->row ? tell_row(to, s) : tell_bad_row(to, s);
+    const bool ok = s && (!go_on || e == SQLITE_DONE || failed(db));
+    sqlite3_finalize(s);
+    return ok;
+}
+
 bool cla_db_results(cla_db *db, const char *device, bool trials, cla_row_fn fn, void *user)
 {
+    const listener to = { fn, NULL, user };
     char text[512];
     snprintf(text, sizeof text,
              "SELECT device, driver, kind, stage, bucket, kernel, source, config, rank, partial,"
              " time_us, spread_us, samples, effort, verified, at FROM result WHERE %s AND %s"
              " ORDER BY device, stage, bucket, rank, time_us",
              device ? "device=?" : "?=''", trials ? "1" : "rank>0");
-    sqlite3_stmt *s = prepare(db, text, "s", device ? device : "");
-    int e = SQLITE_ERROR;
-    bool go_on = s != NULL;
-    while (go_on && (e = sqlite3_step(s)) == SQLITE_ROW) {
-        const cla_row row = {
-            .device = column(s, 0),
-            .driver = column(s, 1),
-            .kind = column(s, 2),
-            .stage = column(s, 3),
-            .bucket = column(s, 4),
-            .kernel = column(s, 5),
-            .source = column(s, 6),
-            .config = column(s, 7),
-            .rank = sqlite3_column_int(s, 8),
-            .partial = sqlite3_column_int(s, 9),
-            .time_us = sqlite3_column_double(s, 10),
-            .spread_us = sqlite3_column_double(s, 11),
-            .samples = sqlite3_column_int(s, 12),
-            .effort = sqlite3_column_int(s, 13),
-            .verified = sqlite3_column_int(s, 14),
-            .when = sqlite3_column_int64(s, 15),
-        };
-        go_on = fn(user, &row);
-    }
-    const bool ok = s && (!go_on || e == SQLITE_DONE || failed(db));
-    sqlite3_finalize(s);
-    return ok;
+    return walk(db, text, device, &to);
 }
 
 bool cla_db_quarantine(cla_db *db, const char *device, cla_bad_row_fn fn, void *user)
 {
-    sqlite3_stmt *s = prepare(db,
-                              "SELECT device, kernel, source, config, reason, at FROM quarantine"
-                              " WHERE ?1='' OR device=?1",
-                              "s", device ? device : "");
-    int e = SQLITE_ERROR;
-    bool go_on = s != NULL;
-    while (go_on && (e = sqlite3_step(s)) == SQLITE_ROW) {
-        const cla_bad_row row = {
-            .device = column(s, 0),
-            .kernel = column(s, 1),
-            .source = column(s, 2),
-            .config = column(s, 3),
-            .reason = column(s, 4),
-            .when = sqlite3_column_int64(s, 5),
-        };
-        go_on = fn(user, &row);
-    }
-    const bool ok = s && (!go_on || e == SQLITE_DONE || failed(db));
-    sqlite3_finalize(s);
-    return ok;
+    const listener to = { NULL, fn, user };
+    return walk(db,
+                "SELECT device, kernel, source, config, reason, at FROM quarantine"
+                " WHERE ?1='' OR device=?1",
+                device, &to);
 }
 
 /* ---- writing ---- */
