@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Compiled programs in files: a second process compiles nothing, and whatever is done to the files,
- * it computes the same. Each process is this program once more.
+ * it computes the same. Each process is this program once more, with the folder as its argument.
  */
 #define _XOPEN_SOURCE 700
 #include <clattn/tuning.h>
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attention_case.h"
@@ -50,9 +55,9 @@ typedef struct counts {
 
 static counts run_child(void)
 {
-    char command[4400], line[1024];
+    char command[8800], line[1024];
     counts c = { -1, -1, "" };
-    snprintf(command, sizeof command, "'%s' child", program);
+    snprintf(command, sizeof command, "'%s' '%s'", program, getenv("CLATTN_CACHE_DIR"));
     FILE *f = popen(command, "r");
     ck_assert(f != NULL);
     while (fgets(line, sizeof line, f))
@@ -157,6 +162,54 @@ START_TEST(bad_folders)
 }
 END_TEST
 
+/* As on a full disk: false, and nothing is left lying about. */
+START_TEST(full_disk)
+{
+    static unsigned char bytes[100000];
+    char paths[64][4600], path[4400];
+    int status;
+    snprintf(path, sizeof path, "%s/bin", folder);
+    const int before = list_files(paths, 64);
+    const pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        const struct rlimit limit = { 4096, 4096 };
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &limit);
+        _exit(cla_binary_write(path, "key", bytes, sizeof bytes));
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    ck_assert_int_eq(list_files(paths, 64), before);
+}
+END_TEST
+
+/* Above 512 MiB the file that was not used for longest goes. */
+START_TEST(room)
+{
+    char paths[64][4600], path[4700], bin[4400];
+    unsigned char *bytes = NULL;
+    size_t size;
+    snprintf(bin, sizeof bin, "%s/bin", folder);
+    for (int i = 0; i < 3; i++) {
+        const struct timespec times[2] = { { 0, UTIME_OMIT }, { 1000 - i, 0 } };
+        snprintf(path, sizeof path, "%s/%064x.bin", bin, i);
+        FILE *f = fopen(path, "wb");
+        ck_assert(f != NULL && ftruncate(fileno(f), 200 << 20) == 0);
+        fclose(f);
+        ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    }
+    ck_assert(cla_binary_write(bin, "key", (const unsigned char *)"abc", 3));
+    ck_assert_int_eq(list_files(paths, 64), 3);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert(cla_binary_read(bin, "key", &bytes, &size));
+    ck_assert(size == 3 && memcmp(bytes, "abc", 3) == 0);
+    free(bytes);
+    ck_assert(!cla_binary_read(bin, "another", &bytes, &size));
+    ck_assert(!cla_binary_write(bin, "key", bytes, 0));
+}
+END_TEST
+
 static Suite *suite(bool in_child)
 {
     Suite *s = suite_create("binaries");
@@ -172,6 +225,8 @@ static Suite *suite(bool in_child)
     tcase_add_test(t, damaged_files);
     tcase_add_test(t, swapped_files);
     tcase_add_test(t, bad_folders);
+    tcase_add_test(t, full_disk);
+    tcase_add_test(t, room);
     return s;
 }
 
@@ -179,8 +234,10 @@ int main(int argc, char **argv)
 {
     suite_begin();
     program = argv[0];
-    if (argc > 1)
+    if (argc > 1) {
+        setenv("CLATTN_CACHE_DIR", argv[1], 1);
         return suite_run(suite(true));
+    }
     if (!cla_binary_is_built_in())
         suite_skip_all("built without libmd");
     suite_need_device();
