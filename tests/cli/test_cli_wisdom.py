@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """clattn wisdom, doctor and kernels: results in and out, and files that are none.
 
-test_wisdom.py PROGRAM GOLDEN
+test_cli_wisdom.py CLATTN GOLDEN
 """
 import copy
 import json
 import os
 import random
 import subprocess
-import sys
 
-from cli_harness import BAD_INPUT, OK, USAGE, Cli, run_all, write
+from cli_harness import BAD_INPUT, OK, USAGE, main, write
 
 SHAPE = "1,1,1,1024,64,8"
 KERNEL = "attn_native"
@@ -205,7 +204,8 @@ def test_doctor(cli):
     assert "absolute" in cli("doctor", env=broken, code=BAD_INPUT).stdout
 
 
+TESTS = [test_round_trip, test_import_keeps_better, test_not_ours, test_merge, test_bad_fields,
+         test_hostile_files, test_usage, test_damaged_store, test_doctor]
+
 if __name__ == "__main__":
-    run_all([test_round_trip, test_import_keeps_better, test_not_ours, test_merge,
-             test_bad_fields, test_hostile_files, test_usage, test_damaged_store, test_doctor],
-            Cli(sys.argv[1], sys.argv[2]))
+    main(TESTS, __doc__)
