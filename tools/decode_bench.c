@@ -1,18 +1,150 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decode for bench and cost: few new rows of q against a contiguous cache of keys and values,
- * attention alone, and in cost the whole attention layer around it.
+ * Decode for bench and cost: few new rows of q against a cache of keys and values, attention alone,
+ * and in cost the whole attention layer around it. The cache is a pair of tensors, or with --kv or
+ * --page a cache object.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "attn_bench.h"
+#include "cli.h"
+
+WORK_CALLS(attention);
+
+struct decode_bench {
+    struct attn_bench attention; /* first: the functions of attn_bench take this struct */
+    const char *kv;              /* dtype of the cache; NULL: that of q, or no cache object */
+    int64_t page;                /* rows of a page; 0: contiguous */
+};
 
 static int options(void *state, struct option_spec *specs)
 {
-    ((struct attn_bench *)state)->options.causal = CLATTN_CAUSAL_BOTTOM_RIGHT;
-    return attn_bench_options(state, specs);
+    struct decode_bench *st = state;
+    const struct option_spec own[] = {
+        { "kv", 0, "T", "a cache object of f32, f16, bf16, i8 or i4", parse_text, &st->kv },
+        { "page", 0, "N", "a cache object with pages of N rows", parse_int, &st->page },
+    };
+
+    st->attention.options.causal = CLATTN_CAUSAL_BOTTOM_RIGHT;
+    const int n = attn_bench_options(state, specs);
+    specs[n] = own[0];
+    specs[n + 1] = own[1];
+    return n + 2;
 }
+
+static void describe(const void *state, char *text, size_t size)
+{
+    const struct decode_bench *st = state;
+
+    attn_bench_describe(state, text, size);
+    if (st->kv)
+        add_word(text, size, "kv=%s", st->kv);
+    if (st->page)
+        add_word(text, size, "page=%" PRId64, st->page);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* A cache object                                                                             */
+
+static int cache_dtype(const struct decode_bench *st, clattn_dtype q, clattn_dtype *out)
+{
+    *out = q;
+    for (int t = CLATTN_F32; st->kv && t <= CLATTN_I4; t++) {
+        *out = (clattn_dtype)t;
+        if (t != CLATTN_U8 && t != CLATTN_I32 && strcmp(st->kv, clattn_dtype_name(*out)) == 0)
+            return EXIT_OK;
+    }
+    return st->kv ? fail(EXIT_USAGE, "--kv is '%.20s', must be f32, f16, bf16, i8 or i4", st->kv)
+                  : EXIT_OK;
+}
+
+/* Copies of the B sequences, each of them stored by itself. */
+static clattn_status fill(clattn_ctx *ctx, const struct work *w, const struct qkv *in)
+{
+    const struct qkv_sizes *n = &in->n;
+
+    for (int64_t i = 0; i < w->copies; i++) {
+        const clattn_status status = clattn_kv_append(
+            ctx, clattn_kv_append_params(
+                     .kv = w->kv, .sequence = i * n->B,
+                     .k = clattn_tensor_of_host(in->k.data, CLATTN_F32, 4, in->k.shape),
+                     .v = clattn_tensor_of_host(in->v.data, CLATTN_F32, 4, in->v.shape)));
+        if (status != CLATTN_OK)
+            return status;
+    }
+    return CLATTN_OK;
+}
+
+static int open_cache(const struct decode_bench *st, struct work *w, const struct qkv *in,
+                      clattn_dtype dtype)
+{
+    const struct qkv_sizes *n = &in->n;
+    struct session *s = w->session;
+    const double room = (double)s->device->global_bytes / 4;
+
+    w->kv_step = n->B;
+    w->copies = work_copies(s, attn_cache_bytes(n, n->Hk, CLATTN_I8), room);
+    clattn_status status = clattn_kv_create(
+        s->ctx, clattn_kv_params(.sequences = w->copies * n->B, .heads = n->Hk, .key_width = n->D,
+                                 .value_width = n->Dv, .capacity = n->Nk, .dtype = dtype,
+                                 .page_rows = st->page), &w->kv);
+    if (status == CLATTN_OK)
+        status = fill(s->ctx, w, in);
+    return status == CLATTN_OK ? EXIT_OK : session_fail(s, status);
+}
+
+static int open_with_cache(const struct decode_bench *st, const struct bench_item *item,
+                           const struct qkv *in, struct array *o, struct work *w,
+                           struct session *s)
+{
+    const struct attn_bench *a = &st->attention;
+    clattn_dtype dtype;
+    int code = cache_dtype(st, item->dtype, &dtype);
+
+    if (code == EXIT_OK && (a->mask || a->bias || a->alibi || a->sinks || a->lse || a->probs))
+        code = fail(EXIT_USAGE, "--kv and --page go with no other tensors than q and o");
+    if (code != EXIT_OK)
+        return code;
+    struct clattn_attention_params *p = work_begin(
+        w, s, item->dtype, &attention_calls,
+        clattn_attention_params(.scale = a->options.scale, .softcap = a->options.softcap,
+                                .causal = a->options.causal, .window = a->options.window,
+                                .window_left = a->options.left, .window_right = a->options.right,
+                                .kernel = item->kernel));
+    if (!p)
+        return w->code;
+    work_input(w, "q", &in->q, item->dtype, &p->q);
+    work_output(w, o, item->dtype, &p->o);
+    if (w->code == EXIT_OK)
+        w->code = open_cache(st, w, in, dtype);
+    p->kv = w->kv;
+    w->kv_sequence = &p->kv_sequence;
+    return work_plan(w);
+}
+
+static int open(const void *state, const struct bench_item *item, struct work *w,
+                struct session *s)
+{
+    const struct decode_bench *st = state;
+    struct qkv in = { 0 };
+    struct array o = { 0 };
+
+    if (!st->kv && !st->page)
+        return attn_bench_open(state, item, w, s);
+    int code = qkv_random(&st->attention.n, item->seed, &in);
+    if (code == EXIT_OK)
+        code = qkv_result(&in, &o);
+    if (code == EXIT_OK)
+        code = open_with_cache(st, item, &in, &o, w, s);
+    qkv_free(&in);
+    array_free(&o);
+    return code;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Costs                                                                                      */
 
 enum { HK, KV_BYTES, WEIGHT_BYTES };
 
@@ -81,8 +213,7 @@ static void cost(const void *state, clattn_dtype dtype, struct cost_table *t)
 }
 
 const struct bench_op bench_decode = {
-    QKV_SHAPE,           sizeof(struct attn_bench), options, attn_bench_set_shape,
-    attn_bench_describe, attn_bench_open,           cost,
+    QKV_SHAPE, sizeof(struct decode_bench), options, attn_bench_set_shape, describe, open, cost,
 };
 
 const struct op tool_decode = { .name = "decode", .bench = &bench_decode };

@@ -30,6 +30,7 @@ void *work_begin(struct work *w, struct session *s, clattn_dtype dtype,
 void work_end(struct work *w)
 {
     clattn_plan_destroy(&w->plan);
+    clattn_kv_destroy(&w->kv);
     for (int i = 0; i < w->n; i++)
         clattn_buffer_destroy(&w->tensor[i].buffer);
     free(w->params);
@@ -145,6 +146,8 @@ clattn_status work_queue(struct work *w)
     if (w->copies == 1)
         return clattn_plan_run(w->plan);
     w->turn = (w->turn + 1) % w->copies;
+    if (w->kv)
+        *w->kv_sequence = w->turn * w->kv_step;
     for (int i = 0; i < w->n; i++)
         w->tensor[i].view->offset = w->turn * w->tensor[i].step;
     return w->calls->run(w->plan, w->params);
@@ -183,6 +186,16 @@ static double cache_bytes(const clattn_device_info *device)
     return bytes > 0 ? bytes : UNKNOWN_CACHE;
 }
 
+int64_t work_copies(const struct session *s, double bytes, double room)
+{
+    double copies = 4 * cache_bytes(s->device) / bytes + 1;
+    if (copies > MAX_COPIES)
+        copies = MAX_COPIES;
+    if (copies * bytes > room)
+        copies = room / bytes;
+    return copies < 2 ? 1 : (int64_t)copies;
+}
+
 static int64_t copies_for(const struct work *w, double room)
 {
     const clattn_device_info *device = w->session->device;
@@ -193,11 +206,7 @@ static int64_t copies_for(const struct work *w, double room)
         together += bytes;
         largest = bytes > largest ? bytes : largest;
     }
-    double copies = 4 * cache_bytes(device) / together + 1;
-    if (copies > MAX_COPIES)
-        copies = MAX_COPIES;
-    if (copies * together > room)
-        copies = room / together;
+    double copies = (double)work_copies(w->session, together, room);
     /* The last copy is padded; leave it a page. */
     if (copies * (largest + 4096) > (double)device->max_alloc_bytes)
         copies = (double)device->max_alloc_bytes / (largest + 4096);
@@ -232,8 +241,10 @@ static void multiply(struct work *w, struct work_tensor *t, int64_t copies)
 
 int work_rotate(struct work *w, double room)
 {
-    const int64_t copies = copies_for(w, room);
+    const int64_t copies = w->kv ? w->copies : copies_for(w, room);
 
+    if (w->kv)
+        return w->code;
     for (int i = 0; i < w->n && w->code == EXIT_OK && copies > 1; i++)
         multiply(w, &w->tensor[i], copies);
     if (w->code == EXIT_OK)

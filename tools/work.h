@@ -57,6 +57,9 @@ struct work {
     clattn_plan_info info;
     double output_bytes;
     int64_t copies, turn; /* see work_rotate() */
+    clattn_kv *kv;        /* owned; its sequences are the copies, kv_step of them each */
+    int64_t *kv_sequence; /* in params */
+    int64_t kv_step;
     int code;
 };
 
@@ -101,6 +104,9 @@ int work_read(struct work *w);
  * that is larger than the caches anyway as it is.
  */
 int work_rotate(struct work *w, double room);
+
+/* How many copies of so many bytes that takes. */
+int64_t work_copies(const struct session *s, double bytes, double room);
 
 /* Takes zeroed and ended works. */
 void work_end(struct work *w);

@@ -198,9 +198,20 @@ FN vf load_first(int type, const void *p, int n)
 /* LANES values from LANES / 2 bytes, the first of each two in the low half. */
 FN vf i4_lanes(const char *p)
 {
+#if defined(__AVX512F__)
+    int64_t bytes; /* a vector put together in memory would wait for its parts */
+    memcpy(&bytes, p, sizeof bytes);
+    const vi pairs = (vi)_mm512_cvtepu8_epi32(_mm_cvtsi64_si128(bytes));
+#elif defined(__AVX2__)
+    int32_t bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    const vi pairs = (vi)_mm256_cvtepu8_epi32(_mm_cvtsi32_si128(bytes));
+#else
     vub part = { 0 };
     memcpy(&part, p, LANES / 2);
-    const vi pairs = u8_lanes(part), twice = SHUFFLE(pairs, pairs, EACH_TWICE);
+    const vi pairs = u8_lanes(part);
+#endif
+    const vi twice = SHUFFLE(pairs, pairs, EACH_TWICE);
     return __builtin_convertvector((((twice >> I4_SHIFTS) & 15) ^ 8) - 8, vf);
 }
 
