@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cache_dir.h"
@@ -16,7 +17,8 @@
 enum {
     APPLICATION_ID = 0x434c5454, /* "CLTT" */
     SCHEMA_VERSION = 1,
-    BUSY_MS = 10000,       /* other writers hold the file for some milliseconds */
+    WRITE_POLLS = 10000,   /* of a millisecond: other writers need some milliseconds each */
+    READ_POLLS = 3000,     /* an operation waits for this: rather no results than a long wait */
     MAX_TEXT = 1 << 16,    /* bytes of a value; a longer one is damage */
     MAX_SENTENCE = CLA_PATH + 256,
 };
@@ -122,13 +124,27 @@ static const char *column(sqlite3_stmt *s, int i)
 
 /* ---- opening ---- */
 
-static void harden(sqlite3 *sql)
+/*
+ * Somebody else has the file. SQLite's own waiting grows to 0.1 s a step, and so sleeps through the
+ * gaps that a busy writer leaves.
+ */
+static int wait_a_little(void *most, int polls)
 {
+    const struct timespec pause = { 0, 1000000 };
+    nanosleep(&pause, NULL);
+    return polls < *(const int *)most;
+}
+
+static void harden(sqlite3 *sql, bool write)
+{
+    static const int most[] = { READ_POLLS, WRITE_POLLS };
     int is;
-    sqlite3_busy_timeout(sql, BUSY_MS);
+    sqlite3_busy_handler(sql, wait_a_little, (void *)&most[write]);
     sqlite3_limit(sql, SQLITE_LIMIT_LENGTH, MAX_TEXT);
     sqlite3_db_config(sql, SQLITE_DBCONFIG_DEFENSIVE, 1, &is);
     sqlite3_db_config(sql, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, &is);
+    /* Fewer waits for the disk while the file is locked; what a power cut may do is handled. */
+    sqlite3_exec(sql, "PRAGMA synchronous=NORMAL; PRAGMA journal_mode=TRUNCATE", NULL, NULL, NULL);
 }
 
 /* No table and nobody's mark. */
@@ -211,7 +227,7 @@ static cla_db *open_file(const char *path, bool write, char *error, bool *damage
         e = sqlite3_open_v2(path, &db->sql, SQLITE_OPEN_READONLY, NULL);
     }
     if (e == SQLITE_OK) {
-        harden(db->sql);
+        harden(db->sql, write);
         if (check_file(db, path, write))
             return db;
         *damaged = db->damaged;
@@ -417,13 +433,15 @@ bool cla_db_clear_bad(cla_db *db, const char *device)
 
 int64_t cla_db_put_trying(cla_db *db, const cla_bad_row *r, const cla_place *place)
 {
-    if (!run(db,
-             "INSERT INTO trying(device, kernel, source, config, host, boot, at)"
-             " VALUES(?,?,?,?,?,?,?)",
-             "ssssssl", r->device, r->kernel, r->source, r->config, place->host, place->boot,
-             r->when))
-        return 0;
-    return sqlite3_last_insert_rowid(db->sql);
+    /* This row must be there after the machine has died. */
+    const bool ok = run(db, "PRAGMA synchronous=FULL", "")
+                 && run(db,
+                        "INSERT INTO trying(device, kernel, source, config, host, boot, at)"
+                        " VALUES(?,?,?,?,?,?,?)",
+                        "ssssssl", r->device, r->kernel, r->source, r->config, place->host,
+                        place->boot, r->when);
+    const int64_t token = ok ? sqlite3_last_insert_rowid(db->sql) : 0;
+    return run(db, "PRAGMA synchronous=NORMAL", "") ? token : 0;
 }
 
 bool cla_db_remove_trying(cla_db *db, int64_t token)

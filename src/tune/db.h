@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The file of tuning results, as texts: what a row means is known in store.c. An SQLite database
- * with a rollback journal, so that it works on network file systems and needs no second file at
- * rest. Built without SQLite, db_none.c answers.
+ * with a rollback journal, so that it works on network file systems too. Built without SQLite,
+ * db_none.c answers.
  */
 #ifndef CLA_DB_H
 #define CLA_DB_H

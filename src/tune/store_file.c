@@ -95,7 +95,9 @@ static void say_unreadable(cla_store *store, const cla_db *db)
 void cla_store_load(cla_store *store)
 {
     store->dir_state = cla_cache_dir_find(&store->dir, false);
-    if (store->dir_state == CLA_CACHE_REFUSED)
+    if (!cla_db_is_built_in())
+        cla_store_say(store, "this build has no SQLite: tuning results are kept in memory only");
+    else if (store->dir_state == CLA_CACHE_REFUSED)
         cla_store_say(store, "tuning results are kept in memory only: %s", store->dir.why_not);
     cla_db *db = open_to_read(store);
     if (db) {
