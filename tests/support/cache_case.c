@@ -9,7 +9,7 @@
 #include "compare.h"
 #include "storage.h"
 
-/* Rows that a contiguous cache has room for beyond its longest sequence, pages beyond those used. */
+/* Room of a contiguous cache beyond its longest sequence, pages beyond those in use. */
 enum { SPARE_ROWS = 3, SPARE_PAGES = 2 };
 
 bool cache_is_quantised(clattn_dtype dtype)
