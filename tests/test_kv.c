@@ -13,14 +13,14 @@
 
 /* ---- random operations ---- */
 
-typedef struct shape {
+typedef struct kv_shape {
     const char *name;
     struct clattn_kv_params params;
     clattn_dtype in;
-} shape;
+} kv_shape;
 
 #define PARAMS(...) { .struct_size = sizeof(struct clattn_kv_params), __VA_ARGS__ }
-static const shape shapes[] = {
+static const kv_shape shapes[] = {
     { "f32", PARAMS(.sequences = 3, .heads = 1, .key_width = 8, .capacity = 40), CLATTN_F32 },
     { "f32 from bf16, pages",
       PARAMS(.sequences = 4, .heads = 3, .key_width = 40, .value_width = 24, .capacity = 60,
@@ -114,7 +114,7 @@ static void share_some(kv_model *m, test_rng *rng)
 
 START_TEST(random_operations)
 {
-    const shape *s = &shapes[_i];
+    const kv_shape *s = &shapes[_i];
     test_rng rng = { suite_seed() + (uint64_t)_i };
     int refused = 0;
     kv_model m;
@@ -207,6 +207,98 @@ START_TEST(not_finite)
 }
 END_TEST
 
+/* ---- rotary ---- */
+
+enum { TURN_HEADS = 2, TURN_ROWS = 21, TURN_WIDTH = 34 };
+
+/* Turned by clattn_rope() from position start on: [H][N][D] in, [N][H][D] out as [H][N][D]. */
+static void turned(clattn_ctx *ctx, const float *x, clattn_dtype dtype, clattn_rotary rotary,
+                   int64_t start, float *y)
+{
+    static const int64_t shape[] = { 1, TURN_HEADS, TURN_ROWS, TURN_WIDTH };
+    test_memory in, out;
+
+    memory_make(&in, ctx, false, dtype, 4, shape, NULL);
+    memory_make(&out, ctx, true, CLATTN_F32, 4, shape, NULL);
+    memory_put(&in, x);
+    OK(ctx, clattn_rope(ctx, clattn_rope_params(
+        .x = clattn_tensor_swap(in.tensor, 1, 2), .y = clattn_tensor_swap(out.tensor, 1, 2),
+        .rotary = rotary, .base = 500, .start = start)));
+    memory_get(&out, "y", y);
+    memory_free(&in);
+    memory_free(&out);
+}
+
+/* The pair of element d turns by one angle: an error is small beside the longer of the two. */
+static int partner(clattn_rotary rotary, int d)
+{
+    return rotary == CLATTN_ROTARY_GPTJ ? d ^ 1 : (d + TURN_WIDTH / 2) % TURN_WIDTH;
+}
+
+static void check_turned(clattn_rotary rotary, const float *want, const float *got)
+{
+    for (int d = 0; d < TURN_WIDTH; d++) {
+        const float *pair = want + partner(rotary, d);
+        const double size = hypot((double)want[d], (double)*pair);
+        ck_assert_msg(fabs((double)got[d] - (double)want[d]) <= 2 * storage_ulp(CLATTN_F32, size),
+                      "%s: element %d is %.9g, not %.9g", compare_label_text(), d, (double)got[d],
+                      (double)want[d]);
+    }
+}
+
+/* Appended in two parts, after other rows of which a window drops some: positions count on. */
+static void check_rotary(const cla_kernel *kernel, clattn_rotary rotary, clattn_dtype in,
+                         clattn_dtype kv)
+{
+    clattn_ctx *ctx = suite_ctx();
+    test_rng rng = { suite_seed() };
+    const int before = 60, rows = TURN_HEADS * TURN_ROWS;
+    float want[TURN_HEADS * TURN_ROWS * TURN_WIDTH];
+    kv_input x;
+    kv_model m;
+
+    kv_model_make(&m, ctx, clattn_kv_params(.sequences = 2, .heads = TURN_HEADS,
+                                            .key_width = TURN_WIDTH, .value_width = 3,
+                                            .capacity = 64, .dtype = kv, .window = 40,
+                                            .page_rows = 16));
+    for (int i = 0; i < 3; i++)
+        kv_model_fill(&m, 0, 2, before / 3, in, &rng);
+    kv_input_make(&x, &m, 1, 1, TURN_ROWS, in, &rng);
+    x.kernel = kernel->name;
+    x.rotary = rotary;
+    OK(ctx, kv_model_append(&m, &x));
+    turned(ctx, x.k, in, rotary, before, want);
+    float *got = kv_model_read(&m, 1, false);
+    const float *tail = got + (before - clattn_kv_first(m.kv, 1)) * TURN_HEADS * TURN_WIDTH;
+    for (int i = 0; i < rows; i++) {
+        const float *row = want + (i % TURN_HEADS * TURN_ROWS + i / TURN_HEADS) * TURN_WIDTH;
+        if (kv == CLATTN_F32)
+            check_turned(rotary, row, tail + i * TURN_WIDTH);
+        else
+            cache_check_row("turned key", kv, row, TURN_WIDTH, tail + i * TURN_WIDTH);
+    }
+    ck_assert_int_eq(clattn_kv_length(m.kv, 1), before + TURN_ROWS);
+    free(got);
+    kv_input_free(&x);
+    kv_model_free(&m);
+}
+
+START_TEST(rotary_positions)
+{
+    static const struct {
+        clattn_dtype in, kv;
+    } types[] = { { CLATTN_F32, CLATTN_F32 }, { CLATTN_F16, CLATTN_F32 },
+                  { CLATTN_BF16, CLATTN_I8 }, { CLATTN_F32, CLATTN_I4 } };
+
+    for (int i = 0; i < 8; i++) {
+        const clattn_rotary rotary = i % 2 ? CLATTN_ROTARY_NEOX : CLATTN_ROTARY_GPTJ;
+        compare_label("%s, rotary %d, %s from %s", kernels[_i]->name, (int)rotary,
+                      clattn_dtype_name(types[i / 2].kv), clattn_dtype_name(types[i / 2].in));
+        check_rotary(kernels[_i], rotary, types[i / 2].in, types[i / 2].kv);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("kv");
@@ -215,6 +307,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, random_operations, 0, NUM_SHAPES);
     tcase_add_loop_test(t, dtypes, 0, num_kernels);
     tcase_add_loop_test(t, not_finite, 0, num_kernels);
+    tcase_add_loop_test(t, rotary_positions, 0, num_kernels);
     suite_add_tcase(s, t);
     return s;
 }

@@ -110,7 +110,7 @@ clattn_status kv_model_append(kv_model *m, const kv_input *in)
     }
     const clattn_status s = clattn_kv_append(m->ctx, clattn_kv_append_params(
         .kv = m->kv, .sequence = in->first, .k = x[0].tensor, .v = x[1].tensor,
-        .kernel = in->kernel));
+        .rotary = in->rotary, .rotary_base = 500, .kernel = in->kernel));
     for (int i = 0; i < 2; i++) {
         memory_get(&x[i], "input", NULL);
         memory_free(&x[i]);

@@ -8,7 +8,7 @@
 
 typedef struct kv_rows {
     int64_t length;
-    float *k, *v; /* [length][Hk][D or Dv]: what was appended, rounded to its dtype and turned */
+    float *k, *v; /* [length][Hk][D or Dv]: what was appended */
 } kv_rows;
 
 typedef struct kv_model {
@@ -25,7 +25,8 @@ void kv_model_free(kv_model *m);
 typedef struct kv_input {
     int first, count, n;
     clattn_dtype dtype;
-    const char *kernel; /* or NULL */
+    const char *kernel;   /* or NULL */
+    clattn_rotary rotary; /* of base 500; the model's keys are not turned */
     bool bnhd, host;    /* memory [B][N][H][D]; host memory in place of a buffer */
     float *k, *v;       /* dense [count][Hk][n][D or Dv] */
 } kv_input;
