@@ -107,11 +107,11 @@ clattn_status clattn_kv_truncate(clattn_kv *kv, int64_t sequence, int64_t length
     CLA_REQUIRE(kv->ctx, length >= 0 && length <= s->length, CLATTN_ERR_SHAPE,
                 "kv_truncate: length %lld for sequence %lld, which has %lld rows",
                 (long long)length, (long long)sequence, (long long)s->length);
-    CLA_REQUIRE(kv->ctx, length == 0 || s->base == 0 || length - p->window + 1 >= s->base,
+    CLA_REQUIRE(kv->ctx, length == 0 || s->base == 0 || length - p->window >= s->base,
                 CLATTN_ERR_SHAPE,
-                "kv_truncate: row %lld of sequence %lld would see rows from %lld on, those before "
-                "%lld are gone", (long long)length, (long long)sequence,
-                (long long)(length - p->window + 1), (long long)s->base);
+                "kv_truncate: row %lld of sequence %lld would see %lld rows before it, those "
+                "before row %lld are gone", (long long)(length - 1), (long long)sequence,
+                (long long)(length < p->window ? length : p->window) - 1, (long long)s->base);
     cla_kv_pages_truncate(p, (int32_t)sequence, length);
     return upload(kv, (int32_t)sequence, 1, 0);
 }

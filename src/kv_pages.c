@@ -179,7 +179,8 @@ void cla_kv_pages_truncate(cla_kv_pages *p, int32_t sequence, int64_t length)
 {
     cla_kv_seq *s = &p->seq[sequence];
     int32_t *pages = pages_of(p, sequence);
-    const int64_t kept = (length - s->base + p->page_rows - 1) / p->page_rows;
+    const int64_t held = length > 0 ? length - s->base : 0;
+    const int64_t kept = (held + p->page_rows - 1) / p->page_rows;
     while (!p->fixed && s->pages > kept) {
         drop_page(p, pages[--s->pages]);
         pages[s->pages] = 0;

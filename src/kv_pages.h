@@ -56,8 +56,9 @@ bool cla_kv_pages_init(cla_kv_pages *p);
 void cla_kv_pages_free(cla_kv_pages *p);
 
 /*
- * Room for n more rows in each of count sequences from first on, and their lengths with it. Fails
- * with nothing changed. After success: copies[] says what to copy; then commit or undo.
+ * Room for n more rows, at least one, in each of count sequences from first on, and their lengths
+ * with it. Fails with nothing changed. After success: copies[] says what to copy; then commit or
+ * undo.
  */
 clattn_status cla_kv_pages_append(clattn_ctx *ctx, cla_kv_pages *p, int32_t first, int32_t count,
                                   int64_t n);

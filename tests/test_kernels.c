@@ -75,6 +75,28 @@ static const attn_spec shapes[] = {
       .regime = REGIME_EQUAL },
 };
 
+/*
+ * Caches. The first one takes every road through cl/kv.clh and is compiled in a part of the
+ * configurations: how many rows and keys a tile has is what its way to find a key may depend on.
+ */
+static const int lens_cache[] = { 131, 0, 40, 1 };
+enum { CACHE_CONFIGS = 12 }; /* about; native kernels need no builds: all of them */
+#define CACHE .Hq = 4, .Hk = 2, .D = 40, .Dv = 24, .lse = true, .lens_k = lens_cache
+static const attn_spec cache_config_shapes[] = {
+    { CACHE, .name = "i8 pages", .B = 4, .Nq = 9, .kv = CLATTN_I8, .page_rows = 16,
+      .causal = CLATTN_CAUSAL_BOTTOM_RIGHT },
+    { CACHE, .name = "i8 pages, one row, window", .B = 4, .Nq = 1, .kv = CLATTN_I8,
+      .page_rows = 32, .window = true, .left = 70, .right = 0, .poison_hidden = true },
+};
+static const attn_spec cache_shapes[] = {
+    { CACHE, .name = "i4 pages, f16", .B = 3, .Nq = 19, .in = CLATTN_F16, .kv = CLATTN_I4,
+      .page_rows = 16, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT, .layout = LAYOUT_PADDED },
+    { .name = "f16 cache, bf16 rows, masks", .B = 2, .Hq = 4, .Hk = 1, .Nq = 17, .D = 16, .Dv = 65,
+      .in = CLATTN_BF16, .kv = CLATTN_F16, .lens_k = lens_cache, .mask = true, .bias = true,
+      .alibi = true, .sinks = true, .softcap = 20, .lse = true, .layout = LAYOUT_BNHD },
+    { CACHE, .name = "f32 cache, one row", .B = 4, .Nq = 1, .kv = CLATTN_F32 },
+};
+
 static int num_configs(const cla_kernel *kernel)
 {
     int t[CLA_MAX_TUNABLES], n = 0;
@@ -193,6 +215,19 @@ START_TEST(all_shapes)
 {
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         check_shape(kernels[_i], shapes[i], 0, 0);
+}
+END_TEST
+
+START_TEST(caches)
+{
+    const cla_kernel *kernel = kernels[_i];
+    const int step =
+        cla_kernel_is_native(kernel) ? 1 : config_step(num_configs(kernel), CACHE_CONFIGS);
+
+    for (size_t i = 0; i < sizeof cache_config_shapes / sizeof cache_config_shapes[0]; i++)
+        check_shape(kernel, cache_config_shapes[i], 0, step);
+    for (size_t i = 0; i < sizeof cache_shapes / sizeof cache_shapes[0]; i++)
+        check_shape(kernel, cache_shapes[i], 0, 0);
 }
 END_TEST
 
@@ -319,6 +354,8 @@ static Suite *suite(void)
                 tcase_add_loop_test(t, all_shapes, i, i + 1);
             if (mine)
                 tcase_add_loop_test(t, dtypes, i, i + 1);
+            if (mine)
+                tcase_add_loop_test(t, caches, i, i + 1);
             tcase_add_loop_test(t, all_configurations, i, i + 1);
         }
         suite_add_tcase(s, t);

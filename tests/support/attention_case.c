@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache_case.h"
 #include "compare.h"
 #include "suite.h"
 
@@ -35,6 +36,19 @@ static void make_rows(test_memory *m, clattn_ctx *ctx, const attn_data *d, bool 
     const int64_t packed[3] = { (int64_t)rows, heads, width };
 
     memory_make(m, ctx, written, dtype, ragged ? 3 : 4, ragged ? packed : dense, &layout);
+}
+
+static void make_keys_and_values(attn_run *run, clattn_ctx *ctx)
+{
+    const attn_data *d = run->data;
+    const attn_spec *s = &d->spec;
+
+    if (s->kv)
+        return; /* see cache_run_make() */
+    make_rows(&run->k, ctx, d, false, s->in, s->Hk, d->k_rows, s->D);
+    make_rows(&run->v, ctx, d, false, s->in, s->Hk, d->k_rows, s->Dv);
+    memory_put(&run->k, d->k);
+    memory_put(&run->v, d->v);
 }
 
 static void make_vector(test_memory *m, clattn_ctx *ctx, clattn_dtype dtype, int n,
@@ -96,18 +110,15 @@ void attn_run_make(attn_run *run, clattn_ctx *ctx, const attn_data *d)
     memset(run, 0, sizeof *run);
     run->data = d;
     make_rows(&run->q, ctx, d, false, s->in, s->Hq, d->q_rows, s->D);
-    make_rows(&run->k, ctx, d, false, s->in, s->Hk, d->k_rows, s->D);
-    make_rows(&run->v, ctx, d, false, s->in, s->Hk, d->k_rows, s->Dv);
     make_rows(&run->o, ctx, d, true, s->out, s->Hq, d->q_rows, s->Dv);
     memory_put(&run->q, d->q);
-    memory_put(&run->k, d->k);
-    memory_put(&run->v, d->v);
+    make_keys_and_values(run, ctx);
     make_statistics(run, ctx);
     make_mask_and_bias(run, ctx);
     make_vector(&run->alibi, ctx, CLATTN_F32, s->Hq, d->alibi);
     make_vector(&run->sinks, ctx, CLATTN_F32, s->Hq, d->sinks);
-    make_vector(&run->cu_q, ctx, CLATTN_I32, s->B + 1, d->cu_q);
-    make_vector(&run->cu_k, ctx, CLATTN_I32, s->B + 1, d->cu_k);
+    make_vector(&run->cu_q, ctx, CLATTN_I32, s->B + 1, s->kv ? NULL : d->cu_q);
+    make_vector(&run->cu_k, ctx, CLATTN_I32, s->B + 1, s->kv ? NULL : d->cu_k);
     run->params = *clattn_attention_params(
         .q = run->q.tensor, .k = run->k.tensor, .v = run->v.tensor, .o = run->o.tensor,
         .lse = run->lse.tensor, .probs = run->probs.tensor, .probs_head = s->probs_head,
@@ -123,6 +134,8 @@ void attn_run_make(attn_run *run, clattn_ctx *ctx, const attn_data *d)
         .window = s->window, .window_left = s->left, .window_right = s->right,
         .cu_seqlens_q = run->cu_q.tensor, .cu_seqlens_k = run->cu_k.tensor,
         .max_seqlen_q = d->cu_q ? s->Nq : 0, .max_seqlen_k = d->cu_k ? s->Nk : 0);
+    if (s->kv)
+        cache_run_make(run, ctx);
 }
 
 void attn_run_free(attn_run *run)
@@ -130,7 +143,8 @@ void attn_run_free(attn_run *run)
     test_memory *all[] = { &run->q,    &run->k,    &run->v,    &run->o,
                            &run->lse,  &run->probs, &run->mask, &run->bias,
                            &run->alibi, &run->sinks, &run->cu_q, &run->cu_k,
-                           &run->index };
+                           &run->index, &run->k_scale, &run->v_scale, &run->lengths,
+                           &run->table };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         memory_free(all[i]);
 }
@@ -180,8 +194,10 @@ void attn_run_check_probs(attn_run *run)
 void attn_run_check(attn_run *run)
 {
     const attn_data *d = run->data;
-    test_memory *inputs[] = { &run->q, &run->k, &run->v, &run->mask, &run->bias };
-    static const char *const names[] = { "q", "k", "v", "mask", "bias" };
+    test_memory *inputs[] = { &run->q,    &run->k,       &run->v,       &run->mask,
+                              &run->bias, &run->k_scale, &run->v_scale, &run->table };
+    static const char *const names[] = { "q",    "k",       "v",       "mask",
+                                         "bias", "k_scale", "v_scale", "block_table" };
     float *got = memory_alloc((d->count_o + d->count_lse) * sizeof *got);
 
     if (d->spec.argmax) {
@@ -196,7 +212,7 @@ void attn_run_check(attn_run *run)
     }
     if (d->spec.probs)
         attn_run_check_probs(run);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 8; i++)
         if (inputs[i]->bytes)
             memory_get(inputs[i], names[i], NULL);
     free(got);

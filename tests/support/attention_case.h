@@ -48,6 +48,8 @@ typedef struct attn_spec {
     bool lse, probs;
     int probs_head, probs_row, probs_heads, probs_rows; /* heads 0: all of them; rows likewise */
     const int *lens_q, *lens_k; /* [B], ragged when given; Nq and Nk are ignored */
+    clattn_dtype kv; /* k and v are a cache of this dtype, of lengths lens_k; not ragged */
+    int page_rows;   /* of the cache; 0: contiguous */
     bool poison_hidden;         /* NaN and inf in every k and v that no row sees */
     attn_layout layout;
     bool argmax; /* argmax attention: out, scale, softcap, alibi, sinks, bias, lse, probs are off */
@@ -58,7 +60,9 @@ typedef struct attn_data {
     ref_attn ref;
     float *q, *k, *v, *bias, *alibi, *sinks;
     uint8_t *mask;
-    int32_t *cu_q, *cu_k;
+    int32_t *cu_q, *cu_k; /* of caches as well: the numbers lie packed */
+    unsigned char *k_stored, *v_stored; /* of a cache: packed rows as stored */
+    float *k_scale, *v_scale;
     size_t q_rows, k_rows; /* Tq and Tk, or Nq and Nk */
     size_t count_o, count_lse, count_probs;
     double *o, *lse, *probs; /* expected; probs of all heads and rows. NULL for argmax attention */
@@ -81,6 +85,7 @@ void attn_data_naive(attn_data *data);
 typedef struct attn_run {
     const attn_data *data;
     test_memory q, k, v, o, lse, probs, mask, bias, alibi, sinks, cu_q, cu_k, index;
+    test_memory k_scale, v_scale, lengths, table; /* of a cache */
     struct clattn_attention_params params;
     struct clattn_argmax_params argmax; /* the same tensors */
 } attn_run;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache_case.h"
 #include "compare.h"
 #include "storage.h"
 
@@ -26,10 +27,18 @@ static int32_t *cumulate(const int *lens, int B, int *longest)
     return cu;
 }
 
+static int32_t *multiples(int n, int B)
+{
+    int32_t *cu = memory_alloc((size_t)(B + 1) * sizeof *cu);
+    for (int b = 0; b < B; b++)
+        cu[b + 1] = cu[b] + n;
+    return cu;
+}
+
 static void defaults(attn_spec *s)
 {
     if (s->argmax) {
-        s->out = CLATTN_NONE;
+        s->out = cache_is_quantised(s->kv) ? CLATTN_F32 : s->kv;
         s->scale = s->softcap = 0;
         s->alibi = s->sinks = s->bias = s->lse = s->probs = false;
     }
@@ -49,6 +58,9 @@ static void start(attn_data *d)
 
     if (s->lens_q) {
         d->cu_q = cumulate(s->lens_q, s->B, &s->Nq);
+        d->cu_k = cumulate(s->lens_k, s->B, &s->Nk);
+    } else if (s->kv) {
+        d->cu_q = multiples(s->Nq, s->B);
         d->cu_k = cumulate(s->lens_k, s->B, &s->Nk);
     }
     defaults(s);
@@ -197,8 +209,10 @@ attn_data *attn_data_make(const attn_spec *spec, uint64_t seed)
     if (s->poison_hidden)
         poison_hidden(d);
     round_all(s->in, d->q, rows_q * s->D);
-    round_all(s->in, d->k, rows_k * s->D);
-    round_all(s->in, d->v, rows_k * s->Dv);
+    if (s->kv)
+        cache_store(d);
+    else
+        round_all(s->in, d->k, rows_k * s->D), round_all(s->in, d->v, rows_k * s->Dv);
     d->ref.q = d->q, d->ref.k = d->k, d->ref.v = d->v;
 
     if (s->argmax)
@@ -333,6 +347,7 @@ void attn_data_free(attn_data *d)
         return;
     free(d->q), free(d->k), free(d->v), free(d->bias), free(d->alibi), free(d->sinks);
     free(d->mask), free(d->cu_q), free(d->cu_k);
+    free(d->k_stored), free(d->v_stored), free(d->k_scale), free(d->v_scale);
     free(d->o), free(d->lse), free(d->probs);
     free(d);
 }
