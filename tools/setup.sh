@@ -108,6 +108,7 @@ setup_build() {
 
 setup_test() {
     require g++ check libsubunit-dev
+    wish chromium 'heatmap pages in a browser'
     wish oclgrind 'the race and bounds checks under oclgrind'
     wish mesa-opencl-icd 'tests on rusticl'
     wish intel-opencl-icd 'compile gates for Intel GPUs'

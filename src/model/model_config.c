@@ -104,6 +104,16 @@ static bool parse_bert(const json_t *json, clm_config *c, clm_fault *f)
            && refuse(json, "is_decoder", f) && refuse(json, "add_cross_attention", f);
 }
 
+/* Of several tokens that end a text the first counts. */
+static int read_end(const json_t *json)
+{
+    const json_t *end = json_object_get(json, "eos_token_id");
+    if (json_is_array(end))
+        end = json_array_get(end, 0);
+    const json_int_t id = json_is_integer(end) ? json_integer_value(end) : -1;
+    return id >= 0 && id <= MAX_ROWS ? (int)id : -1;
+}
+
 bool clm_config_parse(const json_t *json, clm_config *out, clm_fault *f)
 {
     const char *type = json_string_value(json_object_get(json, "model_type"));
@@ -122,5 +132,6 @@ bool clm_config_parse(const json_t *json, clm_config *out, clm_fault *f)
     if (out->M % out->heads != 0)
         return clm_fail(f, "config.json: rows of %d cannot be divided into %d heads", out->M,
                         out->heads);
+    out->end = read_end(json);
     return true;
 }

@@ -18,6 +18,7 @@ typedef struct clm_config {
     int types; /* BERT: kinds of segments */
     float eps;
     clattn_row_function activation;
+    int end;             /* token that ends a text; -1: none */
     bool unscaled;       /* GPT-2: scores are q.k, not divided by sqrt(D) */
     bool scale_by_layer; /* GPT-2: scores of layer i are divided by i + 1 too */
 } clm_config;
