@@ -88,8 +88,8 @@ bool clm_sample(clm_sampling *s, const float *logits, int count, int *id, clm_fa
     for (int i = 0; i < count; i++)
         if (isnan(logits[i]) || logits[i] == INFINITY)
             return clm_fail(f, "the logit of token %d is %g", i, (double)logits[i]);
-    if (clm_largest(logits, count, 1, id) == 0)
-        return clm_fail(f, "there are no logits");
+    if (clm_largest(logits, count, 1, id) == 0 || logits[*id] == -INFINITY)
+        return clm_fail(f, "no token has a logit");
     if (s->temperature <= 0)
         return true;
     option *options = malloc((size_t)count * sizeof *options);
