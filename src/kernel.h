@@ -33,6 +33,8 @@ typedef enum cla_stage {
     CLA_STAGE_ARGMAX,     /* problem: cla_attn */
     CLA_STAGE_PROJECTION, /* problem: cla_proj */
     CLA_STAGE_ROPE,       /* problem: cla_rope */
+    CLA_STAGE_ROWWISE,    /* problem: cla_rowwise */
+    CLA_STAGE_EMBEDDING,  /* problem: cla_embedding */
     CLA_STAGE_LINEAR,     /* problem: cla_linear */
     CLA_STAGE_APPEND,     /* problem: cla_append */
     CLA_STAGE_HELPER,     /* only as .before or .after of another kernel */

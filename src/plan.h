@@ -141,6 +141,6 @@ clattn_status cla_plan_run_own(clattn_plan *plan, const cla_events *events);
 
 extern const cla_op cla_op_linear_attention;
 extern const cla_op cla_op_attention, cla_op_merge, cla_op_argmax,
-    cla_op_projection, cla_op_rope, cla_op_append;
+    cla_op_projection, cla_op_rope, cla_op_append, cla_op_rowwise, cla_op_embedding;
 
 #endif

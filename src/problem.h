@@ -8,6 +8,7 @@
 #define CLA_PROBLEM_H
 
 #include <clattn/clattn.h>
+#include <clattn/layers.h>
 
 /* A validated tensor. Absent: dtype is CLATTN_NONE. Strides of axes of length 1 are 0. */
 typedef struct cla_view {
@@ -130,6 +131,33 @@ typedef struct cla_rope {
     cla_view x, y, starts;
     cla_view work;
 } cla_rope;
+
+/* One function of each row. Axes of x and y: stride[0] = batch, [1] = row. */
+typedef struct cla_rowwise {
+    int32_t B, N, M;
+    int32_t function;                 /* clattn_row_function */
+    int32_t in_type, out_type;
+    int32_t weight_type, bias_type;   /* CLATTN_F32 without one */
+    int32_t has_weight, has_bias;
+    float eps, scale;
+    cla_view x, weight, bias, y;
+    cla_view work;
+} cla_rowwise;
+
+/* Does the function look at a whole row, not at one element? */
+static inline bool cla_rowwise_reduces(const cla_rowwise *p)
+{
+    return p->function <= CLATTN_ROW_LOG_SOFTMAX;
+}
+
+/* Rows of tables, added. Axes of y: stride[0] = batch, [1] = row. */
+typedef struct cla_embedding {
+    int32_t B, N, M, V, P, T;         /* P, T: 0 without positions, types */
+    int32_t in_type, out_type, has_positions, has_types, has_type_ids, has_starts;
+    int64_t start;
+    cla_view ids, table, positions, type_ids, types, starts, y;
+    cla_view work;
+} cla_embedding;
 
 /*
  * Rows into a KV cache. Axes of k and v as in cla_attn; those of what is written: stride[0] = page,

@@ -10,6 +10,7 @@
 #include "sample_append.h"
 #include "sample_linear.h"
 #include "sample_projection.h"
+#include "sample_row.h"
 #include "suite.h"
 
 /* ---- by themselves ---- */
@@ -158,6 +159,8 @@ typedef union sample {
     cla_proj projection;
     cla_rope rope;
     cla_append append;
+    cla_rowwise rowwise;
+    cla_embedding embedding;
 } sample;
 
 static void make_sample(const cla_kernel *k, sample *p)
@@ -174,6 +177,8 @@ static void make_sample(const cla_kernel *k, sample *p)
         break;
     case CLA_STAGE_APPEND: p->append = sample_append(CLATTN_F32, true); break;
     case CLA_STAGE_ROPE: p->rope = sample_rope(CLATTN_F32, true); break;
+    case CLA_STAGE_ROWWISE: p->rowwise = sample_rowwise(CLATTN_F32, true); break;
+    case CLA_STAGE_EMBEDDING: p->embedding = sample_embedding(CLATTN_F32, true); break;
     default: p->attention = sample_attention(48, 40); break;
     }
 }

@@ -12,6 +12,7 @@ static const struct command *const commands[] = {
     &cmd_project,
     &cmd_run,     &cmd_verify,  &cmd_bench,     &cmd_cost,
     &cmd_wisdom,  &cmd_doctor,
+    &cmd_heatmap, &cmd_heads,   &cmd_generate,  &cmd_fill,   &cmd_embed,
 };
 
 enum { NUM_COMMANDS = sizeof commands / sizeof commands[0] };

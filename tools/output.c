@@ -120,20 +120,38 @@ static int open_target(struct output *f)
     return fd;
 }
 
+static int write_parts(struct output *f, const void *header, size_t header_size, const void *data,
+                       size_t size)
+{
+    const int fd = open_target(f);
+
+    if (fd < 0)
+        return fail(EXIT_INPUT, "cannot write %s: %s", f->path, strerror(errno));
+    bool ok = write_all(fd, header, header_size) && write_all(fd, data, size);
+    const int why = errno;
+    if (close(fd) != 0 && ok)
+        return fail(EXIT_INPUT, "cannot write %s: %s", f->path, strerror(errno));
+    return ok ? EXIT_OK : fail(EXIT_INPUT, "cannot write %s: %s", f->path, strerror(why));
+}
+
 static int write_one(struct output *f, const struct array *a)
 {
     char header[NPY_WRITE_HEADER];
     const enum npy_type type = a->dtype == CLATTN_I32 ? NPY_I4 : NPY_F4;
     const size_t n = npy_write_header(type, a->rank, a->shape, header);
-    const int fd = open_target(f);
 
-    if (fd < 0)
+    return write_parts(f, header, n, a->data, a->count * npy_item_size(type));
+}
+
+static int publish(struct output *f)
+{
+    if (f->special)
+        return EXIT_OK;
+    if (rename(f->temp, f->path) != 0)
         return fail(EXIT_INPUT, "cannot write %s: %s", f->path, strerror(errno));
-    bool ok = write_all(fd, header, n) && write_all(fd, a->data, a->count * npy_item_size(type));
-    const int why = errno;
-    if (close(fd) != 0 && ok)
-        return fail(EXIT_INPUT, "cannot write %s: %s", f->path, strerror(errno));
-    return ok ? EXIT_OK : fail(EXIT_INPUT, "cannot write %s: %s", f->path, strerror(why));
+    free(f->temp);
+    f->temp = NULL;
+    return EXIT_OK;
 }
 
 /* Special files last: nothing can be taken back from them. */
@@ -149,15 +167,18 @@ int outputs_write(struct outputs *set, const struct array *const *arrays)
         }
     }
     for (int i = 0; i < set->n; i++) {
-        struct output *f = &set->file[i];
-        if (f->special)
-            continue;
-        if (rename(f->temp, f->path) != 0)
-            return fail(EXIT_INPUT, "cannot write %s: %s", f->path, strerror(errno));
-        free(f->temp);
-        f->temp = NULL;
+        const int code = publish(&set->file[i]);
+        if (code != EXIT_OK)
+            return code;
     }
     return EXIT_OK;
+}
+
+int outputs_write_bytes(struct outputs *set, const void *data, size_t size)
+{
+    const int code = write_parts(&set->file[0], NULL, 0, data, size);
+
+    return code == EXIT_OK ? publish(&set->file[0]) : code;
 }
 
 void outputs_free(struct outputs *set)

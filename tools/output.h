@@ -32,6 +32,9 @@ int outputs_keep(const struct outputs *set, const char *input);
 /* Writes arrays[i] to output i, all or none; f32 and i32. */
 int outputs_write(struct outputs *set, const struct array *const *arrays);
 
+/* The same for a set of one output, with any bytes. */
+int outputs_write_bytes(struct outputs *set, const void *data, size_t size);
+
 void outputs_free(struct outputs *set);
 
 /* Makes a directory and its parents. *made counts the new ones, so that they can be taken back. */

@@ -42,6 +42,16 @@ python3 "$root/tools/npy.py" show o.npy
 say "5. How fast, beside what this device can do at best (its floor)"
 run bench attention --shape "$shape" --causal
 
+say "6. A small trained model: a sentence, and what one of its heads looks at"
+gpt=$root/tests/data/gpt2-tiny
+if installed libutf8proc-dev && installed libpng-dev; then
+    run generate --model "$gpt" --prompt "the dogs that the cat" -n 6
+    run heatmap --model "$gpt" --text "the dogs that the cat chases run near the river ." \
+        --layer 3 --head 0 -o heatmap.png
+else
+    say "   needs libutf8proc-dev and libpng-dev, which are not here"
+fi
+
 cat <<END
 
 The files are in build/quickstart. Next, try:

@@ -101,11 +101,14 @@ setup_build() {
         ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libjansson-dev
     wish libsqlite3-dev 'tuning results kept from run to run'
     wish libmd-dev 'compiled OpenCL programs kept from run to run'
+    wish libutf8proc-dev 'whole models: generate, fill, embed, heads, heatmap'
+    wish libpng-dev 'heatmaps as PNG'
     find_meson "$root/build-meson"
 }
 
 setup_test() {
     require g++ check libsubunit-dev
+    wish chromium 'heatmap pages in a browser'
     wish oclgrind 'the race and bounds checks under oclgrind'
     wish mesa-opencl-icd 'tests on rusticl'
     wish intel-opencl-icd 'compile gates for Intel GPUs'

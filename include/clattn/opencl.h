@@ -13,6 +13,7 @@
 #include <CL/cl.h>
 
 #include "clattn.h"
+#include "layers.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -84,6 +85,13 @@ CLATTN_API clattn_status clattn_plan_enqueue_rope(clattn_plan *plan,
                                                   const struct clattn_rope_params *params,
                                                   cl_uint num_wait, const cl_event *wait,
                                                   cl_event *event);
+CLATTN_API clattn_status clattn_plan_enqueue_rowwise(clattn_plan *plan,
+                                                     const struct clattn_rowwise_params *params,
+                                                     cl_uint num_wait, const cl_event *wait,
+                                                     cl_event *event);
+CLATTN_API clattn_status clattn_plan_enqueue_embedding(
+    clattn_plan *plan, const struct clattn_embedding_params *params, cl_uint num_wait,
+    const cl_event *wait, cl_event *event);
 
 #ifdef __cplusplus
 }

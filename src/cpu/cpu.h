@@ -39,5 +39,7 @@ clattn_status cla_cpu_proj_gemm(cla_cpu *cpu, const cla_proj *p);
 clattn_status cla_cpu_proj_few(cla_cpu *cpu, const cla_proj *p);
 clattn_status cla_cpu_append(cla_cpu *cpu, const cla_append *p);
 clattn_status cla_cpu_rope(cla_cpu *cpu, const cla_rope *p);
+clattn_status cla_cpu_rowwise(cla_cpu *cpu, const cla_rowwise *p);
+clattn_status cla_cpu_embedding(cla_cpu *cpu, const cla_embedding *p);
 
 #endif

@@ -15,6 +15,7 @@ enum {
     CLA_PROJ_PANEL = 32, /* slots of packed weights: [columns][32] */
     CLA_PROJ_BLOCK = 12, /* rows of packed x: [columns][12] */
     CLA_PROJ_STRIP = 32, /* slots of a task that reads weights in place */
+    CLA_PROJ_WIDE = 8,   /* such strips of a task with one row, at most */
 };
 
 /* One call. */
@@ -40,6 +41,9 @@ typedef struct cla_proj_ops {
     void (*convert_row)(const cla_proj *p, int row, float *to, size_t x_ld);
     /* Sums of `rows` rows from row on and 32 slots from slot on, weights read in place. */
     void (*dots)(const cla_proj_call *c, int part, int slot, int row, int rows, float *sums);
+    /* The same for one row and some panels that lie side by side, sums [panels * 32], zeroed:
+     * returns how many panels it did. */
+    int (*wide_dots)(const cla_proj_call *c, int part, int slot, int panels, int row, float *sums);
     /* Bias, rotary, residual, and into y: rows of sums, which are used up. */
     void (*finish)(const cla_proj_call *c, int part, int slot, int row, int rows, float *sums);
 } cla_proj_ops;

@@ -294,6 +294,36 @@ FN void add_rows(const int type, const int R, const cla_proj *p, const cla_proj_
                 sums[r * CLA_PROJ_STRIP + v * LANES + j] = s[r][v][j] * w[v * LANES + j].factor;
 }
 
+/*
+ * One row by columns that lie side by side, 8 rows of weights at a time: a strip by itself would
+ * read so little of each that neither caches nor address translation keep up.
+ */
+FN void add_wide(const int type, const cla_proj *p, const cla_proj_part *part, int slot,
+                 int columns, const float *x, float *sums)
+{
+    enum { DEPTH = 8 };
+    const int64_t step = part->w.stride[2] * (int64_t)element_bytes(type);
+    const char *from = source_of(p, part, slot).at;
+    int m = 0;
+    for (; m + DEPTH <= p->M; m += DEPTH, from += DEPTH * step)
+        for (int j = 0; j < columns; j += LANES) {
+            const char *at = from + (size_t)j * element_bytes(type);
+            vf s = load_f32(sums + j);
+            UNROLL
+            for (int i = 0; i < DEPTH; i++)
+                s += splat(x[m + i]) * load_weights(type, at + i * step);
+            store_f32(sums + j, s);
+        }
+    for (; m < p->M; m++, from += step)
+        for (int j = 0; j < columns; j += LANES)
+            store_f32(sums + j,
+                      load_f32(sums + j)
+                          + splat(x[m])
+                                * load_weights(type, from + (size_t)j * element_bytes(type)));
+    for (int j = 0; type == CLATTN_I8 && j < columns; j++)
+        sums[j] *= source_of(p, part, slot + j).factor;
+}
+
 static void add_apart(const cla_proj *p, const cla_proj_part *part, int count, const source *w,
                       const float *x, float *sums)
 {
@@ -359,6 +389,32 @@ static void dots(const cla_proj_call *c, int part, int slot, int row, int rows, 
         dots_typed(CLATTN_F32, c, part, slot, row, rows, sums);
         break;
     }
+}
+
+static int wide_dots(const cla_proj_call *c, int index, int slot, int panels, int row, float *sums)
+{
+    const cla_proj *p = c->p;
+    const cla_proj_part *part = &p->part[index];
+    const int whole = (part->out - slot) / CLA_PROJ_STRIP, n = panels < whole ? panels : whole;
+    const int columns = n * CLA_PROJ_STRIP;
+    const float *x = c->x + (size_t)row * c->x_ld;
+    if (n == 0 || p->w_type == CLATTN_I4 || !lie_together(p, part, slot, columns))
+        return 0;
+    switch (p->w_type) {
+    case CLATTN_F16:
+        add_wide(CLATTN_F16, p, part, slot, columns, x, sums);
+        break;
+    case CLATTN_BF16:
+        add_wide(CLATTN_BF16, p, part, slot, columns, x, sums);
+        break;
+    case CLATTN_I8:
+        add_wide(CLATTN_I8, p, part, slot, columns, x, sums);
+        break;
+    default:
+        add_wide(CLATTN_F32, p, part, slot, columns, x, sums);
+        break;
+    }
+    return n;
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -481,5 +537,6 @@ const cla_proj_ops CLA_PROJ_OPS = {
     .multiply = multiply,
     .convert_row = convert_row,
     .dots = dots,
+    .wide_dots = wide_dots,
     .finish = finish,
 };

@@ -90,7 +90,8 @@ FN source source_of(const cla_proj *p, const cla_proj_part *part, int slot)
 FN bool lie_together(const cla_proj *p, const cla_proj_part *part, int slot, int n)
 {
     return p->w_along == CLA_W_ALONG_K && slot + n <= part->out && !(part->flags & CLA_PROJ_NEOX)
-           && slot / part->K == (slot + n - 1) / part->K;
+           && (slot / part->K == (slot + n - 1) / part->K
+               || part->w.stride[0] == part->K * part->w.stride[1]);
 }
 
 /* With its scale. */

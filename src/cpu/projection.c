@@ -231,6 +231,61 @@ static double multiply_adds(const cla_proj *p)
     return columns * p->rows * p->M;
 }
 
+/* ---- few rows ---- */
+
+/* Panels of a task: several, where that makes the runs of memory longer that one row reads. */
+static int panels_of_task(const cla_proj *p, int threads)
+{
+    const int panels = (int)num_panels(p) / (4 * threads);
+    if (p->rows > 1 || p->w_along != CLA_W_ALONG_K || panels < 1)
+        return 1;
+    return panels < CLA_PROJ_WIDE ? panels : CLA_PROJ_WIDE;
+}
+
+/* One panel, all rows. */
+static void few_panel(const cla_proj_call *c, const cla_proj_ops *ops, int part, int panel)
+{
+    for (int row = 0; row < c->p->rows; row += CLA_PROJ_FEW) {
+        const int left = c->p->rows - row, rows = left < CLA_PROJ_FEW ? left : CLA_PROJ_FEW;
+        _Alignas(64) float sums[CLA_PROJ_FEW * CLA_PROJ_STRIP] = { 0 };
+        ops->dots(c, part, panel * CLA_PROJ_STRIP, row, rows, sums);
+        ops->finish(c, part, panel * CLA_PROJ_STRIP, row, rows, sums);
+    }
+}
+
+/* Panels [first, first + count) of a part. */
+static void few_panels(const cla_proj_call *c, const cla_proj_ops *ops, int part, int first,
+                       int count)
+{
+    _Alignas(64) float sums[CLA_PROJ_WIDE * CLA_PROJ_STRIP] = { 0 };
+    const int wide =
+        count > 1 ? ops->wide_dots(c, part, first * CLA_PROJ_STRIP, count, 0, sums) : 0;
+    for (int i = 0; i < wide; i++)
+        ops->finish(c, part, (first + i) * CLA_PROJ_STRIP, 0, 1, sums + i * CLA_PROJ_STRIP);
+    for (int i = wide; i < count; i++)
+        few_panel(c, ops, part, first + i);
+}
+
+/* A task's panels belong to one part. */
+static void few_task(const cla_proj_call *c, const cla_proj_ops *ops, int index, int size)
+{
+    int part = 0, tasks;
+    while (index >= (tasks = (int)up_to((size_t)panels_of(&c->p->part[part]), (size_t)size))) {
+        index -= tasks;
+        part++;
+    }
+    const int first = index * size, left = panels_of(&c->p->part[part]) - first;
+    few_panels(c, ops, part, first, left < size ? left : size);
+}
+
+static int num_few_tasks(const cla_proj *p, int size)
+{
+    size_t n = 0;
+    for (int i = 0; i < p->parts; i++)
+        n += up_to((size_t)panels_of(&p->part[i]), (size_t)size);
+    return (int)n;
+}
+
 /* ---- entry points ---- */
 
 clattn_status cla_cpu_proj_gemm(cla_cpu *cpu, const cla_proj *p)
@@ -266,7 +321,8 @@ clattn_status cla_cpu_proj_gemm(cla_cpu *cpu, const cla_proj *p)
 clattn_status cla_cpu_proj_few(cla_cpu *cpu, const cla_proj *p)
 {
     const cla_proj_ops *ops = cla_proj_ops_of(cpu->isa);
-    const int threads = cla_threads(cpu, multiply_adds(p)), panels = (int)num_panels(p);
+    const int threads = cla_threads(cpu, multiply_adds(p)), size = panels_of_task(p, threads);
+    const int tasks = num_few_tasks(p, size);
     cla_proj_call c = { .p = p, .x_ld = cla_proj_x_ld(p) };
     c.x = place_turns(&c, (float *)p->work.host + p->work_w);
 #pragma omp parallel num_threads(threads)
@@ -278,16 +334,8 @@ clattn_status cla_cpu_proj_few(cla_cpu *cpu, const cla_proj *p)
             turn_row(&c, row);
         }
 #pragma omp for schedule(dynamic)
-        for (int i = 0; i < panels; i++) {
-            int panel = i;
-            const int part = part_of_panel(p, &panel);
-            for (int row = 0; row < p->rows; row += CLA_PROJ_FEW) {
-                const int left = p->rows - row, rows = left < CLA_PROJ_FEW ? left : CLA_PROJ_FEW;
-                _Alignas(64) float sums[CLA_PROJ_FEW * CLA_PROJ_STRIP] = { 0 };
-                ops->dots(&c, part, panel * CLA_PROJ_STRIP, row, rows, sums);
-                ops->finish(&c, part, panel * CLA_PROJ_STRIP, row, rows, sums);
-            }
-        }
+        for (int i = 0; i < tasks; i++)
+            few_task(&c, ops, i, size);
         cla_keep_subnormals(saved);
     }
     return CLATTN_OK;

@@ -183,3 +183,17 @@ clattn_plan_enqueue_linear_attention(clattn_plan *plan,
 {
     return enqueue_on(plan, &cla_op_linear_attention, params, num_wait, wait, event);
 }
+
+clattn_status clattn_plan_enqueue_rowwise(clattn_plan *plan,
+                                          const struct clattn_rowwise_params *params,
+                                          cl_uint num_wait, const cl_event *wait, cl_event *event)
+{
+    return enqueue_on(plan, &cla_op_rowwise, params, num_wait, wait, event);
+}
+
+clattn_status clattn_plan_enqueue_embedding(clattn_plan *plan,
+                                            const struct clattn_embedding_params *params,
+                                            cl_uint num_wait, const cl_event *wait, cl_event *event)
+{
+    return enqueue_on(plan, &cla_op_embedding, params, num_wait, wait, event);
+}

@@ -14,6 +14,7 @@
 #include "../support/sample_append.h"
 #include "../support/sample_linear.h"
 #include "../support/sample_projection.h"
+#include "../support/sample_row.h"
 #include "kernel.h"
 
 typedef struct variant {
@@ -247,10 +248,16 @@ static int dump_kernel(const char *root, const cla_kernel *kernel)
         const cla_rope rope = sample_rope((clattn_dtype)variants[n].type, variants[n].extras);
         const cla_append append =
             sample_append((clattn_dtype)variants[n].type, variants[n].extras);
+        const cla_rowwise rowwise =
+            sample_rowwise((clattn_dtype)variants[n].type, variants[n].extras);
+        const cla_embedding embedding =
+            sample_embedding((clattn_dtype)variants[n].type, variants[n].extras);
         const cla_linear linear = linear_of(&variants[n], owner);
         const void *problem = owner->stage == CLA_STAGE_MERGE      ? (const void *)&merge
                             : owner->stage == CLA_STAGE_PROJECTION ? (const void *)&projection
                             : owner->stage == CLA_STAGE_ROPE       ? (const void *)&rope
+                            : owner->stage == CLA_STAGE_ROWWISE    ? (const void *)&rowwise
+                            : owner->stage == CLA_STAGE_EMBEDDING  ? (const void *)&embedding
                             : owner->stage == CLA_STAGE_LINEAR     ? (const void *)&linear
                             : owner->stage == CLA_STAGE_APPEND     ? (const void *)&append
                                                                    : &attention;

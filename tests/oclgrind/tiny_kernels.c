@@ -12,8 +12,10 @@
 #include "linear_case.h"
 #include "projection_case.h"
 #include "rope_case.h"
+#include "row_case.h"
 #include "sample_linear.h"
 #include "sample_projection.h"
+#include "sample_row.h"
 #include "suite.h"
 
 static const cla_kernel **kernels;
@@ -111,6 +113,36 @@ static void check_rope(const cla_kernel *kernel)
     rope_run_free(&run);
 }
 
+static void check_rowwise(const cla_kernel *kernel)
+{
+    static const clattn_row_function functions[] = { CLATTN_ROW_NORM, CLATTN_ROW_SOFTMAX,
+                                                     CLATTN_ROW_GELU };
+    for (int i = 0; i < 3; i++) {
+        const row_spec spec = { .name = "tiny", .function = functions[i], .B = 2, .N = 2, .M = 37,
+                                .vectors = i == 0 };
+        row_run run;
+        row_run_make(&run, NULL, &spec, suite_seed());
+        run.params.kernel = kernel->name;
+        compare_label("%s, function %d", kernel->name, (int)functions[i]);
+        OK(suite_ctx(), clattn_rowwise(suite_ctx(), &run.params));
+        row_run_check(&run);
+        row_run_free(&run);
+    }
+}
+
+static void check_embedding(const cla_kernel *kernel)
+{
+    const embedding_spec spec = { .name = "tiny", .B = 4, .N = 3, .M = 5, .V = 7, .P = 8, .T = 2,
+                                  .type_ids = true, .starts = true, .wild = true };
+    embedding_run run;
+    embedding_run_make(&run, NULL, &spec, suite_seed());
+    run.params.kernel = kernel->name;
+    compare_label("%s", kernel->name);
+    OK(suite_ctx(), clattn_embedding(suite_ctx(), &run.params));
+    embedding_run_check(&run);
+    embedding_run_free(&run);
+}
+
 /* Two segments of causal poly2 with states, all keys, and one step. */
 static void check_linear(const cla_kernel *kernel)
 {
@@ -158,6 +190,14 @@ START_TEST(tiny)
         check_rope(kernel);
         return;
     }
+    if (kernel->stage == CLA_STAGE_ROWWISE) {
+        check_rowwise(kernel);
+        return;
+    }
+    if (kernel->stage == CLA_STAGE_EMBEDDING) {
+        check_embedding(kernel);
+        return;
+    }
     if (kernel->stage == CLA_STAGE_LINEAR) {
         check_linear(kernel);
         return;
@@ -179,10 +219,14 @@ static bool is_single(const cla_kernel *kernel)
     static const cla_merge merge = { .P = 1, .B = 1, .H = 1, .N = 1, .Dv = 1 };
     const cla_proj projection = sample_projection(1, CLATTN_F32, CLATTN_F32, false);
     const cla_rope rope = sample_rope(CLATTN_F32, false);
+    const cla_rowwise rowwise = sample_rowwise(CLATTN_F32, false);
+    const cla_embedding embedding = sample_embedding(CLATTN_F32, false);
     const cla_linear linear = sample_linear(16, 16, CLATTN_F32, false);
     const void *problem = kernel->stage == CLA_STAGE_MERGE        ? (const void *)&merge
                         : kernel->stage == CLA_STAGE_PROJECTION ? (const void *)&projection
                         : kernel->stage == CLA_STAGE_ROPE       ? (const void *)&rope
+                        : kernel->stage == CLA_STAGE_ROWWISE    ? (const void *)&rowwise
+                        : kernel->stage == CLA_STAGE_EMBEDDING  ? (const void *)&embedding
                         : kernel->stage == CLA_STAGE_LINEAR     ? (const void *)&linear
                                                                   : &attention;
     int t[CLA_MAX_TUNABLES];

@@ -34,4 +34,7 @@ json_t *golden_param(const golden_case *c, const char *name); /* borrowed; NULL:
 /* A tensor; values is NULL when the case has none of this name. Freed with free(values). */
 golden_array golden_load(const golden_case *c, const char *tensor);
 
+/* A .npy file that belongs to no case. */
+golden_array golden_read(const char *path);
+
 #endif

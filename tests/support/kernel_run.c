@@ -16,6 +16,8 @@ static const cla_op *op_of(const cla_kernel *kernel)
     case CLA_STAGE_LINEAR: return &cla_op_linear_attention;
     case CLA_STAGE_PROJECTION: return &cla_op_projection;
     case CLA_STAGE_ROPE: return &cla_op_rope;
+    case CLA_STAGE_ROWWISE: return &cla_op_rowwise;
+    case CLA_STAGE_EMBEDDING: return &cla_op_embedding;
     default: return &cla_op_attention;
     }
 }
@@ -62,6 +64,14 @@ bool kernel_problem(clattn_ctx *ctx, const cla_kernel *kernel, const void *param
         struct clattn_rope_params p = *(const struct clattn_rope_params *)params;
         p.kernel = kernel->name;
         s = clattn_plan_rope(ctx, &p, &plan);
+    } else if (kernel->stage == CLA_STAGE_ROWWISE) {
+        struct clattn_rowwise_params p = *(const struct clattn_rowwise_params *)params;
+        p.kernel = kernel->name;
+        s = clattn_plan_rowwise(ctx, &p, &plan);
+    } else if (kernel->stage == CLA_STAGE_EMBEDDING) {
+        struct clattn_embedding_params p = *(const struct clattn_embedding_params *)params;
+        p.kernel = kernel->name;
+        s = clattn_plan_embedding(ctx, &p, &plan);
     } else {
         struct clattn_attention_params p = *(const struct clattn_attention_params *)params;
         p.kernel = kernel->stage == CLA_STAGE_ATTENTION ? kernel->name : NULL;

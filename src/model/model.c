@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model_file.h"
+
+/* ---- one tensor ---- */
+
+enum { MAX_NAME = 128 };
+
+/* The same weights are stored with and without the name of the class that holds them. */
+static const clm_stored *find(const clm_model *m, const char *name)
+{
+    char longer[MAX_NAME + 16];
+    const clm_stored *t = clm_safetensors_find(&m->file, name);
+    if (t)
+        return t;
+    snprintf(longer, sizeof longer, "%s%s", m->config.family == CLM_GPT2 ? "transformer." : "bert.",
+             name);
+    return clm_safetensors_find(&m->file, longer);
+}
+
+static bool upload(clm_model *m, const clm_stored *t, clattn_tensor *out, clm_fault *f)
+{
+    clattn_buffer **buffers =
+        realloc(m->buffers, ((size_t)m->num_buffers + 1) * sizeof *m->buffers);
+    if (!buffers)
+        return clm_out_of_memory(f);
+    m->buffers = buffers;
+    clattn_buffer **buffer = &m->buffers[m->num_buffers];
+    if (!clm_check(f, m->ctx, clattn_buffer_create(m->ctx, t->bytes, buffer)))
+        return false;
+    m->num_buffers++;
+    *out = clattn_tensor_of_buffer(*buffer, t->dtype, t->rank, t->shape);
+    return clm_check(f, m->ctx, clattn_buffer_write(*buffer, 0, t->data, t->bytes));
+}
+
+static bool place(clm_model *m, const clm_stored *t, clattn_tensor *out, clm_fault *f)
+{
+    const bool native = clattn_ctx_device(m->ctx)->type == CLATTN_DEVICE_NATIVE;
+    m->weight_bytes += t->bytes;
+    if (!native || (uintptr_t)t->data % clattn_dtype_size(t->dtype) != 0)
+        return upload(m, t, out, f);
+    *out = clattn_tensor_of_host(t->data, t->dtype, t->rank, t->shape);
+    return true;
+}
+
+/* A tensor that must be there, with these lengths. */
+static bool take(clm_model *m, const char *name, int rank, int64_t rows, int64_t columns,
+                 clattn_tensor *out, clm_fault *f)
+{
+    const int64_t want[2] = { rows, columns };
+    const clm_stored *t = find(m, name);
+    if (!t)
+        return clm_fail(f, "model.safetensors has no tensor %s", name);
+    if (t->dtype == CLATTN_NONE)
+        return clm_fail(f, "model.safetensors: %s is neither F32, F16 nor BF16", name);
+    if (t->rank != rank)
+        return clm_fail(f, "model.safetensors: %s has %d axes, needs %d", name, t->rank, rank);
+    for (int i = 0; i < rank; i++)
+        if (t->shape[i] != want[i])
+            return clm_fail(f,
+                            "model.safetensors: axis %d of %s has length %lld; config.json "
+                            "says %lld",
+                            i, name, (long long)t->shape[i], (long long)want[i]);
+    return place(m, t, out, f);
+}
+
+/* ---- pieces ---- */
+
+static void make_name(char *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void make_name(char *out, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(out, MAX_NAME, fmt, args);
+    va_end(args);
+}
+
+static bool take_vector(clm_model *m, const char *module, const char *leaf, int64_t length,
+                        clattn_tensor *out, clm_fault *f)
+{
+    char name[MAX_NAME];
+    make_name(name, "%s.%s", module, leaf);
+    return take(m, name, 1, length, 0, out, f);
+}
+
+/* Older BERT files say gamma and beta. */
+static bool take_norm(clm_model *m, const char *module, clm_norm *out, clm_fault *f)
+{
+    char old[MAX_NAME];
+    make_name(old, "%s.gamma", module);
+    const bool is_old = find(m, old) != NULL;
+    return take_vector(m, module, is_old ? "gamma" : "weight", m->config.M, &out->weight, f)
+           && take_vector(m, module, is_old ? "beta" : "bias", m->config.M, &out->bias, f);
+}
+
+/* BERT stores [out][in]; GPT-2 stores [in][out], which is the same tensor with its axes swapped. */
+static bool take_linear(clm_model *m, const char *module, int64_t in, int64_t out_width,
+                        clm_linear *out, clm_fault *f)
+{
+    char name[MAX_NAME];
+    const bool swapped = m->config.family == CLM_GPT2;
+    make_name(name, "%s.weight", module);
+    if (!take(m, name, 2, swapped ? in : out_width, swapped ? out_width : in, &out->w, f)
+        || !take_vector(m, module, "bias", out_width, &out->bias, f))
+        return false;
+    if (swapped)
+        out->w = clattn_tensor_swap(out->w, 0, 1);
+    return true;
+}
+
+/* ---- GPT-2 ---- */
+
+static bool load_gpt2_layer(clm_model *m, int i, clm_layer *layer, clm_fault *f)
+{
+    const int64_t M = m->config.M, inner = m->config.inner;
+    clm_linear *const parts[] = { &layer->q, &layer->k, &layer->v };
+    clm_linear qkv;
+    char name[MAX_NAME];
+    make_name(name, "h.%d.attn.c_attn", i);
+    if (!take_linear(m, name, M, 3 * M, &qkv, f))
+        return false;
+    for (int n = 0; n < 3; n++) {
+        parts[n]->w = clattn_tensor_slice(qkv.w, 0, n * M, M);
+        parts[n]->bias = clattn_tensor_slice(qkv.bias, 0, n * M, M);
+    }
+    make_name(name, "h.%d.attn.c_proj", i);
+    if (!take_linear(m, name, M, M, &layer->out, f))
+        return false;
+    make_name(name, "h.%d.mlp.c_fc", i);
+    if (!take_linear(m, name, M, inner, &layer->up, f))
+        return false;
+    make_name(name, "h.%d.mlp.c_proj", i);
+    if (!take_linear(m, name, inner, M, &layer->down, f))
+        return false;
+    for (int n = 0; n < 2; n++) {
+        make_name(name, "h.%d.ln_%d", i, n + 1);
+        if (!take_norm(m, name, &layer->norm[n], f))
+            return false;
+    }
+    return true;
+}
+
+static bool load_gpt2(clm_model *m, clm_fault *f)
+{
+    const clm_config *c = &m->config;
+    if (!take(m, "wte.weight", 2, c->vocab, c->M, &m->words, f)
+        || !take(m, "wpe.weight", 2, c->positions, c->M, &m->positions, f)
+        || !take_norm(m, "ln_f", &m->final_norm, f))
+        return false;
+    for (int i = 0; i < c->layers; i++)
+        if (!load_gpt2_layer(m, i, &m->layers[i], f))
+            return false;
+    m->head = m->words;
+    m->has_head = true;
+    return !clm_safetensors_find(&m->file, "lm_head.weight")
+           || take(m, "lm_head.weight", 2, c->vocab, c->M, &m->head, f);
+}
+
+/* ---- BERT ---- */
+
+static bool load_bert_layer(clm_model *m, int i, clm_layer *layer, clm_fault *f)
+{
+    const int64_t M = m->config.M, inner = m->config.inner;
+    const struct {
+        const char *name;
+        int64_t in, out;
+        clm_linear *to;
+    } linears[] = {
+        { "attention.self.query", M, M, &layer->q },
+        { "attention.self.key", M, M, &layer->k },
+        { "attention.self.value", M, M, &layer->v },
+        { "attention.output.dense", M, M, &layer->out },
+        { "intermediate.dense", M, inner, &layer->up },
+        { "output.dense", inner, M, &layer->down },
+    };
+    char name[MAX_NAME];
+    for (size_t n = 0; n < sizeof linears / sizeof linears[0]; n++) {
+        make_name(name, "encoder.layer.%d.%s", i, linears[n].name);
+        if (!take_linear(m, name, linears[n].in, linears[n].out, linears[n].to, f))
+            return false;
+    }
+    make_name(name, "encoder.layer.%d.attention.output.LayerNorm", i);
+    if (!take_norm(m, name, &layer->norm[0], f))
+        return false;
+    make_name(name, "encoder.layer.%d.output.LayerNorm", i);
+    return take_norm(m, name, &layer->norm[1], f);
+}
+
+/* The masked-word head is missing in models that make sentence vectors. */
+static bool load_bert_head(clm_model *m, clm_fault *f)
+{
+    const clm_config *c = &m->config;
+    m->has_head = find(m, "cls.predictions.transform.dense.weight") != NULL;
+    if (!m->has_head)
+        return true;
+    m->head = m->words;
+    return take_linear(m, "cls.predictions.transform.dense", c->M, c->M, &m->transform, f)
+           && take_norm(m, "cls.predictions.transform.LayerNorm", &m->transform_norm, f)
+           && take(m, "cls.predictions.bias", 1, c->vocab, 0, &m->head_bias, f)
+           && (!find(m, "cls.predictions.decoder.weight")
+               || take(m, "cls.predictions.decoder.weight", 2, c->vocab, c->M, &m->head, f));
+}
+
+static bool load_bert(clm_model *m, clm_fault *f)
+{
+    const clm_config *c = &m->config;
+    if (!take(m, "embeddings.word_embeddings.weight", 2, c->vocab, c->M, &m->words, f)
+        || !take(m, "embeddings.position_embeddings.weight", 2, c->positions, c->M, &m->positions,
+                 f)
+        || !take(m, "embeddings.token_type_embeddings.weight", 2, c->types, c->M, &m->types, f)
+        || !take_norm(m, "embeddings.LayerNorm", &m->embedding_norm, f))
+        return false;
+    for (int i = 0; i < c->layers; i++)
+        if (!load_bert_layer(m, i, &m->layers[i], f))
+            return false;
+    return load_bert_head(m, f);
+}
+
+/* ---- the model ---- */
+
+static bool load(clm_model *m, const char *dir, clm_fault *f)
+{
+    json_t *json;
+    if (!clm_read_json(dir, "config.json", &json, f))
+        return false;
+    const bool ok = clm_config_parse(json, &m->config, f);
+    json_decref(json);
+    if (!ok)
+        return false;
+    char *path = clm_path(dir, "model.safetensors");
+    if (!path)
+        return clm_out_of_memory(f);
+    const bool opened = clm_safetensors_open(path, &m->file, f);
+    free(path);
+    if (!opened)
+        return false;
+    m->layers = calloc((size_t)m->config.layers, sizeof *m->layers);
+    if (!m->layers)
+        return clm_out_of_memory(f);
+    return m->config.family == CLM_GPT2 ? load_gpt2(m, f) : load_bert(m, f);
+}
+
+bool clm_model_open(clattn_ctx *ctx, const char *dir, clm_model **out, clm_fault *f)
+{
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return clm_out_of_memory(f);
+    (*out)->ctx = ctx;
+    if (load(*out, dir, f))
+        return true;
+    clm_model_close(out);
+    return false;
+}
+
+void clm_model_close(clm_model **model)
+{
+    clm_model *m = *model;
+    if (!m)
+        return;
+    for (int i = 0; i < m->num_buffers; i++)
+        clattn_buffer_destroy(&m->buffers[i]);
+    free(m->buffers);
+    free(m->layers);
+    clm_safetensors_close(&m->file);
+    free(m);
+    *model = NULL;
+}
