@@ -12,6 +12,7 @@ icd=/etc/OpenCL/vendors/rusticl.icd
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 export OCL_ICD_VENDORS=$icd RUSTICL_ENABLE=llvmpipe
+unset CLATTN_CACHE_DIR
 export XDG_CACHE_HOME="$dir" MESA_SHADER_CACHE_DIR="$dir"
 
 if ! test -e "$icd" || ! "$clattn" devices | grep -q llvmpipe; then
