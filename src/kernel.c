@@ -194,7 +194,8 @@ int cla_kernel_options(const cla_kernel *kernel, const void *problem, const int 
     text s = { out, size, 0 };
     s.at = snprintf(out, size, "-cl-std=CL1.2");
     for (int i = 0; i < cla_kernel_num_tunables(kernel); i++)
-        append(&s, " -D", kernel->tunables[i].name, t[i]);
+        if (!kernel->tunables[i].run_time)
+            append(&s, " -D", kernel->tunables[i].name, t[i]);
     for (int i = 0; i < CLA_MAX_CONSTANTS && kernel->constants[i].name; i++) {
         int32_t value;
         memcpy(&value, (const char *)problem + kernel->constants[i].offset, sizeof value);

@@ -49,11 +49,12 @@ enum {
     CLA_MAX_PARTS = 10,
 };
 
-/* A compile-time parameter: -DNAME=value. Unused choices are 0. */
+/* A compile-time parameter, -DNAME=value, unless it is run_time. Unused choices are 0. */
 typedef struct cla_tunable {
     const char *name;
     int choices[CLA_MAX_CHOICES]; /* legal values, ascending */
     int safe;                     /* the value of the configuration that is legal everywhere */
+    bool run_time; /* bind() and geometry() alone read it: all values share a program */
 } cla_tunable;
 
 /* A problem field that is compiled in: -DNAME=value, an int32_t at this offset of the problem. */

@@ -94,22 +94,35 @@ static bool is_word(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
-static bool occurs(const cla_blob *blob, const char *word)
+/* Behind the comment that starts at i, or i. */
+static size_t skip_comment(const char *text, size_t size, size_t i)
+{
+    if (i + 2 > size || text[i] != '/' || text[i + 1] != '*')
+        return i;
+    for (i += 2; i + 2 < size && (text[i] != '*' || text[i + 1] != '/'); i++)
+        continue;
+    return i + 2;
+}
+
+static bool occurs(const cla_blob *blob, const char *word, bool in_comments)
 {
     const size_t n = strlen(word);
     const char *text = (const char *)blob->data;
 
-    for (size_t i = 0; i + n <= blob->size; i++)
+    for (size_t i = 0; i + n <= blob->size; i++) {
+        if (!in_comments && (i = skip_comment(text, blob->size, i)) + n > blob->size)
+            break;
         if (memcmp(text + i, word, n) == 0 && (i == 0 || !is_word(text[i - 1]))
             && (i + n == blob->size || !is_word(text[i + n])))
             return true;
+    }
     return false;
 }
 
-static bool occurs_in_any(const cla_kernel *k, const char *word)
+static bool occurs_in_any(const cla_kernel *k, const char *word, bool in_comments)
 {
     for (int i = 0; i < CLA_MAX_PARTS && k->parts[i]; i++)
-        if (occurs(k->parts[i], word))
+        if (occurs(k->parts[i], word, in_comments))
             return true;
     return false;
 }
@@ -120,13 +133,17 @@ START_TEST(sources)
         const cla_kernel *k = cla_kernels[i];
         if (cla_kernel_is_native(k))
             continue;
-        ck_assert_msg(occurs_in_any(k, k->name), "%s: no entry point of that name", k->name);
-        for (int n = 0; n < cla_kernel_num_tunables(k); n++)
-            ck_assert_msg(occurs_in_any(k, k->tunables[n].name), "%s: nothing uses tunable %s",
-                          k->name, k->tunables[n].name);
+        ck_assert_msg(occurs_in_any(k, k->name, false), "%s: no entry point of that name", k->name);
+        for (int n = 0; n < cla_kernel_num_tunables(k); n++) {
+            const cla_tunable *tunable = &k->tunables[n];
+            ck_assert_msg(occurs_in_any(k, tunable->name, false) != tunable->run_time,
+                          tunable->run_time ? "%s: the source uses %s, which is not compiled in"
+                                            : "%s: nothing uses tunable %s, make it run_time",
+                          k->name, tunable->name);
+        }
         for (int n = 0; n < CLA_MAX_CONSTANTS && k->constants[n].name; n++)
-            ck_assert_msg(occurs_in_any(k, k->constants[n].name), "%s: nothing uses constant %s",
-                          k->name, k->constants[n].name);
+            ck_assert_msg(occurs_in_any(k, k->constants[n].name, true),
+                          "%s: nothing uses constant %s", k->name, k->constants[n].name);
     }
 }
 END_TEST

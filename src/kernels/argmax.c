@@ -76,7 +76,7 @@ const cla_kernel cla_kernel_argmax = {
         [BR] = { "BR", { 16, 32, 64 }, 32 },
         [BC] = { "BC", { 32, 64 }, 32 },
         [DC] = { "DC", { 32, 64 }, 32 },
-        [KEYS] = { "KEYS", { 256, 1024, 4096 }, 1024 },
+        [KEYS] = { "KEYS", { 256, 1024, 4096 }, 1024, .run_time = true },
     },
     .constants = { CLA_ATTN_CONSTANTS },
     .args = cla_attn_args,

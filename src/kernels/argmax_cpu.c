@@ -75,7 +75,7 @@ const cla_kernel cla_kernel_argmax_cpu = {
     .tunables = {
         [RB] = { "RB", { 1, 2, 4, 8 }, 1 },
         [MB] = { "MB", { 1, 2, 4, 8 }, 1 },
-        [KEYS] = { "KEYS", { 256, 512, 1024, 4096 }, 512 },
+        [KEYS] = { "KEYS", { 256, 512, 1024, 4096 }, 512, .run_time = true },
     },
     .constants = { CLA_ATTN_CONSTANTS },
     .args = cla_attn_args,

@@ -94,7 +94,7 @@ const cla_kernel cla_kernel_argmax_prefill_cpu = {
         [BR] = { "BR", { 4, 6, 12 }, 4 },
         [NV] = { "NV", { 1, 2 }, 1 },
         [MB] = { "MB", { 2, 4, 8 }, 2 },
-        [KEYS] = { "KEYS", { 512, 4096 }, 4096 },
+        [KEYS] = { "KEYS", { 512, 4096 }, 4096, .run_time = true },
     },
     .constants = { CLA_ATTN_CONSTANTS },
     .args = cla_attn_args,

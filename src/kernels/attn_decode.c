@@ -116,7 +116,7 @@ const cla_kernel cla_kernel_attn_decode = {
     .tunables = {
         [WG] = { "WG", { 64, 128 }, 64 },
         [RB] = { "RB", { 1, 2, 4, 8 }, 4 },
-        [SPLIT] = { "SPLIT", { 256, 1024, 4096 }, 1024 },
+        [SPLIT] = { "SPLIT", { 256, 1024, 4096 }, 1024, .run_time = true },
     },
     .constants = { CLA_ATTN_CONSTANTS },
     .args = cla_attn_args,

@@ -80,7 +80,7 @@ const cla_kernel cla_kernel_linear_chunk = {
         [WG] = { "WG", { 64, 128 }, 64 },
         [BR] = { "BR", { 16, 32, 64 }, 32 },
         [BV] = { "BV", { 64, 128 }, 64 },
-        [SEG] = { "SEG", { 64, 128, 256, 512, 1024 }, 128 },
+        [SEG] = { "SEG", { 64, 128, 256, 512, 1024 }, 128, .run_time = true },
     },
     .constants = { CLA_LINEAR_CONSTANTS },
     .args = cla_linear_args,

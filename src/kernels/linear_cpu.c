@@ -77,7 +77,7 @@ const cla_kernel cla_kernel_linear_cpu = {
         [BR] = { "BR", { 4, 8 }, 4 },
         [NV] = { "NV", { 1, 2 }, 1 },
         [CHUNK] = { "CHUNK", { 32, 64, 128 }, 32 },
-        [SEGS] = { "SEGS", { 1, 2, 4, 8, 16, 32, 64 }, 1 },
+        [SEGS] = { "SEGS", { 1, 2, 4, 8, 16, 32, 64 }, 1, .run_time = true },
     },
     .constants = { CLA_LINEAR_CONSTANTS },
     .args = cla_linear_args,
