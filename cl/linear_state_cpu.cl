@@ -18,7 +18,8 @@ __kernel void linear_state_cpu(LINEAR_ARGS)
     if (seg >= (CAUSAL > HAS_OUT ? count - 1 : count))
         return;
 
-    float16 keys[HEAD_DIM * CHUNK_VECS], values[CHUNK * VALUE_VECS], made[BLOCK_VECS];
+    float16 keys[HEAD_DIM * CHUNK_VECS], total[HEAD_VECS];
+    float16 values[CHUNK * VALUE_VECS], made[BLOCK_VECS];
     __global float *state = STATE_OF(b, hk, seg);
     if (segs == 1) {
         start_state(state, in_kv, KV_OF(in, b, hk), in_kv_f, in_z, Z_OF(in, b, hk));
@@ -27,13 +28,21 @@ __kernel void linear_state_cpu(LINEAR_ARGS)
             vstore16((float16)(0.0f), i, state);
     }
     sum2_16 z[HEAD_VECS];
+    ahead next;
+    plan_nothing(&next);
     if (CANCELS)
         start_exact(z, state);
     for (int key = seg * seg_keys; key < last; key += CHUNK) {
         const int n = min(CHUNK, last - key);
-        load_columns(keys, k, ROW_OF(k, b, hk, s.k0 + key), k_n, n, 1.0f);
+        load_columns(keys, total, k, ROW_OF(k, b, hk, s.k0 + key), k_n, n, 1.0f);
         load_values(values, v, ROW_OF(v, b, hk, s.k0 + key), v_n, n);
-        update_state(state, made, keys, values, n, c);
+        const int left = clamp(last - key - CHUNK, 0, CHUNK);
+        plan_ahead(&next, 0, k, ROW_OF(k, b, hk, s.k0 + key + CHUNK), k_n, left, HEAD_DIM,
+                   SIZE_OF(IN_TYPE));
+        plan_ahead(&next, 1, v, ROW_OF(v, b, hk, s.k0 + key + CHUNK), v_n, left, VALUE_DIM,
+                   SIZE_OF(IN_TYPE));
+        spread_ahead(&next, TILES_OF(FEATURES));
+        update_state(state, made, keys, total, values, n, c, &next);
         for (int j = 0; CANCELS && j < n; j++)
             add_exact(z, k, ROW_OF(k, b, hk, s.k0 + key + j));
     }

@@ -5,7 +5,7 @@
 enum { BR, NV, CHUNK, SEGS };
 
 extern const cla_blob cla_src_prelude_clh, cla_src_vec16_clh, cla_src_linear_clh;
-extern const cla_blob cla_src_linear_cpu_clh, cla_src_linear_cpu;
+extern const cla_blob cla_src_linear_ahead_clh, cla_src_linear_cpu_clh, cla_src_linear_cpu;
 extern const cla_kernel cla_kernel_linear_state_cpu, cla_kernel_linear_cpu;
 
 /* Private memory of a work-item lies on the stack of a driver thread, 2 MB at least. */
@@ -22,15 +22,16 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
     const cla_linear *p = problem;
     const size_t columns = ((size_t)p->Dv + 15) / 16 * 16;
     const size_t made = p->map == CLATTN_MAP_POLY2 ? p->F < 256 ? (size_t)p->F : 256 : 16;
-    const size_t floats = (size_t)t[CHUNK] * (2 * (size_t)p->D + 2 * columns + made + t[BR]);
+    const size_t floats = (size_t)t[CHUNK] * (2 * (size_t)p->D + 2 * columns + made + t[BR])
+                        + 6 * (size_t)p->D;
     (void)dev;
     return floats * sizeof(float) <= MAX_PRIVATE_BYTES;
 }
 
 /*
- * Chunks grow with the features: the work inside a chunk grows with its length, that on the state
- * does not, but a large state is read from further away. Segments are cut only where there are too
- * few heads for the cores: they cost another pass over the keys.
+ * The work inside a causal chunk grows with its length, that on the state does not: chunks are
+ * short, unless features are many, because they read all of a large state. Segments are cut only
+ * where there are too few heads for the cores: they cost another pass over the keys.
  */
 static void estimate(const cla_dev *dev, const void *problem, int *t)
 {
@@ -38,7 +39,7 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
     const int64_t heads = (int64_t)p->B * p->Hk, units = dev->info.compute_units;
     t[BR] = 8;
     t[NV] = 2;
-    t[CHUNK] = p->F <= 96 ? 32 : p->F <= 512 ? 64 : 128;
+    t[CHUNK] = p->F > 512 ? 128 : p->F > 128 ? 64 : p->causal ? 16 : 32;
     t[SEGS] = 1;
     while (heads < 4 * units && heads % units != 0 && heads * t[SEGS] < 4 * units && t[SEGS] < 64)
         t[SEGS] *= 2;
@@ -69,14 +70,14 @@ static cla_geometry geometry(const void *problem, const int *t)
 
 const cla_kernel cla_kernel_linear_cpu = {
     .name = "linear_cpu",
-    .revision = 1,
+    .revision = 2,
     .stage = CLA_STAGE_LINEAR,
     .parts = { &cla_src_prelude_clh, &cla_src_vec16_clh, &cla_src_linear_clh,
-               &cla_src_linear_cpu_clh, &cla_src_linear_cpu },
+               &cla_src_linear_ahead_clh, &cla_src_linear_cpu_clh, &cla_src_linear_cpu },
     .tunables = {
         [BR] = { "BR", { 4, 8 }, 4 },
         [NV] = { "NV", { 1, 2 }, 1 },
-        [CHUNK] = { "CHUNK", { 32, 64, 128 }, 32 },
+        [CHUNK] = { "CHUNK", { 16, 32, 64, 128 }, 32 },
         [SEGS] = { "SEGS", { 1, 2, 4, 8, 16, 32, 64 }, 1, .run_time = true },
     },
     .constants = { CLA_LINEAR_CONSTANTS },

@@ -3,7 +3,7 @@
 #include "linear_args.h"
 
 extern const cla_blob cla_src_prelude_clh, cla_src_vec16_clh, cla_src_linear_clh;
-extern const cla_blob cla_src_linear_cpu_clh, cla_src_linear_state_cpu;
+extern const cla_blob cla_src_linear_ahead_clh, cla_src_linear_cpu_clh, cla_src_linear_state_cpu;
 extern const cla_kernel cla_kernel_linear_pass, cla_kernel_linear_state_cpu;
 
 /* linear_cpu itself walks a causal sequence that is not cut. */
@@ -27,7 +27,8 @@ const cla_kernel cla_kernel_linear_state_cpu = {
     .revision = 1,
     .stage = CLA_STAGE_HELPER,
     .parts = { &cla_src_prelude_clh, &cla_src_vec16_clh, &cla_src_linear_clh,
-               &cla_src_linear_cpu_clh, &cla_src_linear_state_cpu },
+               &cla_src_linear_ahead_clh, &cla_src_linear_cpu_clh,
+               &cla_src_linear_state_cpu },
     .constants = { CLA_LINEAR_CONSTANTS,
                    { "CHUNK", offsetof(cla_linear, tile[0]) },
                    { "BR", offsetof(cla_linear, tile[1]) },
