@@ -17,22 +17,23 @@ FN void ask_ahead(cla_linear_task *t)
 {
     for (int i = 0; i < t->num_ahead; i++) {
         cla_linear_ahead *rows = &t->ahead[i];
-        const char *at = rows->at;
-        int n = rows->rows, line = rows->line;
-        for (int left = rows->at_once; left > 0 && n > 0; left--) {
-            if (rows->write)
-                __builtin_prefetch(at + line * 64, 1);
-            else
-                __builtin_prefetch(at + line * 64, 0, 2);
-            if (++line == rows->lines) {
-                line = 0;
-                at += rows->stride;
-                n--;
+        for (int left = rows->at_once; left > 0 && rows->rows > 0;) {
+            const int here = rows->lines - rows->line, n = left < here ? left : here;
+            const char *at = rows->at + rows->line * 64;
+            for (int line = 0; line < n; line++) {
+                if (rows->write)
+                    __builtin_prefetch(at + line * 64, 1);
+                else
+                    __builtin_prefetch(at + line * 64, 0, 2);
             }
+            left -= n;
+            rows->line += n;
+            if (n < here)
+                continue;
+            rows->line = 0;
+            rows->at += rows->stride;
+            rows->rows--;
         }
-        rows->at = at;
-        rows->rows = n;
-        rows->line = line;
     }
 }
 
@@ -48,8 +49,10 @@ static char *o_row(const cla_linear_task *t, int h, int row)
 static void plan_ahead(cla_linear_task *t, rows_of_head rows, int width, size_t size, bool write)
 {
     const int lines = (int)(((size_t)width * size + 63) / 64);
-    t->ahead[t->num_ahead++] =
-        (cla_linear_ahead){ rows.first, rows.stride, rows.n, lines, 0, 0, write };
+    const bool dense = rows.stride == (int64_t)lines * 64; /* then they are one row */
+    t->ahead[t->num_ahead++] = (cla_linear_ahead){
+        rows.first, rows.stride, dense ? 1 : rows.n, dense ? lines * rows.n : lines, 0, 0, write
+    };
 }
 
 /* Keys and values from key on. */
