@@ -22,10 +22,10 @@ def blocks(readme):
 
 
 FRAGMENT = """
-void fragment_%d(clattn_ctx *ctx, int64_t B, int64_t Hk, int64_t D, clattn_tensor q, clattn_tensor k,
-                 clattn_tensor v, clattn_tensor o);
-void fragment_%d(clattn_ctx *ctx, int64_t B, int64_t Hk, int64_t D, clattn_tensor q, clattn_tensor k,
-                 clattn_tensor v, clattn_tensor o)
+void fragment_%d(clattn_ctx *ctx, int64_t B, int64_t Hk, int64_t D, clattn_tensor q,
+                 clattn_tensor k, clattn_tensor v, clattn_tensor o);
+void fragment_%d(clattn_ctx *ctx, int64_t B, int64_t Hk, int64_t D, clattn_tensor q,
+                 clattn_tensor k, clattn_tensor v, clattn_tensor o)
 {
 %s}
 """
