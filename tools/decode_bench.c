@@ -5,6 +5,7 @@
  * --page a cache object.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,15 +16,29 @@ WORK_CALLS(attention);
 
 struct decode_bench {
     struct attn_bench attention; /* first: the functions of attn_bench take this struct */
-    const char *kv;              /* dtype of the cache; NULL: that of q, or no cache object */
+    clattn_dtype kv;             /* of the cache object; NONE: that of q, or no object at all */
     int64_t page;                /* rows of a page; 0: contiguous */
 };
+
+static int parse_storage(void *target, const char *name, const char *value)
+{
+    static const clattn_dtype types[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16, CLATTN_I8,
+                                          CLATTN_I4 };
+
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (strcmp(value, clattn_dtype_name(types[i])) == 0) {
+            *(clattn_dtype *)target = types[i];
+            return EXIT_OK;
+        }
+    }
+    return fail(EXIT_USAGE, "--%s is '%.20s', must be f32, f16, bf16, i8 or i4", name, value);
+}
 
 static int options(void *state, struct option_spec *specs)
 {
     struct decode_bench *st = state;
     const struct option_spec own[] = {
-        { "kv", 0, "T", "a cache object of f32, f16, bf16, i8 or i4", parse_text, &st->kv },
+        { "kv", 0, "T", "a cache object of f32, f16, bf16, i8 or i4", parse_storage, &st->kv },
         { "page", 0, "N", "a cache object with pages of N rows", parse_int, &st->page },
     };
 
@@ -40,25 +55,13 @@ static void describe(const void *state, char *text, size_t size)
 
     attn_bench_describe(state, text, size);
     if (st->kv)
-        add_word(text, size, "kv=%s", st->kv);
+        add_word(text, size, "kv=%s", clattn_dtype_name(st->kv));
     if (st->page)
         add_word(text, size, "page=%" PRId64, st->page);
 }
 
 /* ------------------------------------------------------------------------------------------ */
 /* A cache object                                                                             */
-
-static int cache_dtype(const struct decode_bench *st, clattn_dtype q, clattn_dtype *out)
-{
-    *out = q;
-    for (int t = CLATTN_F32; st->kv && t <= CLATTN_I4; t++) {
-        *out = (clattn_dtype)t;
-        if (t != CLATTN_U8 && t != CLATTN_I32 && strcmp(st->kv, clattn_dtype_name(*out)) == 0)
-            return EXIT_OK;
-    }
-    return st->kv ? fail(EXIT_USAGE, "--kv is '%.20s', must be f32, f16, bf16, i8 or i4", st->kv)
-                  : EXIT_OK;
-}
 
 /* Copies of the B sequences, each of them stored by itself. */
 static clattn_status fill(clattn_ctx *ctx, const struct work *w, const struct qkv *in)
@@ -100,13 +103,9 @@ static int open_with_cache(const struct decode_bench *st, const struct bench_ite
                            struct session *s)
 {
     const struct attn_bench *a = &st->attention;
-    clattn_dtype dtype;
-    int code = cache_dtype(st, item->dtype, &dtype);
 
-    if (code == EXIT_OK && (a->mask || a->bias || a->alibi || a->sinks || a->lse || a->probs))
-        code = fail(EXIT_USAGE, "--kv and --page go with no other tensors than q and o");
-    if (code != EXIT_OK)
-        return code;
+    if (a->mask || a->bias || a->alibi || a->sinks || a->lse || a->probs)
+        return fail(EXIT_USAGE, "--kv and --page go with no other tensors than q and o");
     struct clattn_attention_params *p = work_begin(
         w, s, item->dtype, &attention_calls,
         clattn_attention_params(.scale = a->options.scale, .softcap = a->options.softcap,
@@ -118,7 +117,7 @@ static int open_with_cache(const struct decode_bench *st, const struct bench_ite
     work_input(w, "q", &in->q, item->dtype, &p->q);
     work_output(w, o, item->dtype, &p->o);
     if (w->code == EXIT_OK)
-        w->code = open_cache(st, w, in, dtype);
+        w->code = open_cache(st, w, in, st->kv ? st->kv : item->dtype);
     p->kv = w->kv;
     w->kv_sequence = &p->kv_sequence;
     return work_plan(w);
@@ -148,6 +147,25 @@ static int open(const void *state, const struct bench_item *item, struct work *w
 
 enum { HK, KV_BYTES, WEIGHT_BYTES };
 
+static double row_bytes(clattn_dtype dtype, double width)
+{
+    if (dtype == CLATTN_I8)
+        return width + 4;
+    if (dtype == CLATTN_I4)
+        return ceil(width / 2) + 4 * ceil(width / 32);
+    return width * (double)clattn_dtype_size(dtype);
+}
+
+/* Keys and values as the cache stores them, scales included. */
+static double kv_bytes(const struct decode_bench *st, int64_t Hk, clattn_dtype q)
+{
+    const struct qkv_sizes *n = &st->attention.n;
+    const clattn_dtype dtype = st->kv ? st->kv : q;
+
+    return (double)n->B * (double)Hk * (double)n->Nk
+           * (row_bytes(dtype, (double)n->D) + row_bytes(dtype, (double)n->Dv));
+}
+
 /* Elements of W_q, W_k, W_v and W_o, for rows of d = Hq D numbers. */
 static double weights(const struct qkv_sizes *n, int64_t Hk)
 {
@@ -173,20 +191,21 @@ static void count_layer(const struct qkv_sizes *n, int64_t Hk, clattn_dtype dtyp
 }
 
 static struct cost_row *add_row(struct cost_table *t, const struct attn_variant *variant,
-                                const char *part, const struct attn_bench *st, clattn_dtype dtype)
+                                const char *part, const struct decode_bench *st,
+                                clattn_dtype dtype)
 {
     struct cost_row *row = cost_add(t, variant->name);
 
     snprintf(row->part, sizeof row->part, "%s", part);
     row->value[HK] = (double)variant->Hk;
-    row->value[KV_BYTES] = attn_cache_bytes(&st->n, variant->Hk, dtype);
+    row->value[KV_BYTES] = kv_bytes(st, variant->Hk, dtype);
     return row;
 }
 
 static void cost(const void *state, clattn_dtype dtype, struct cost_table *t)
 {
-    const struct attn_bench *st = state;
-    const struct qkv_sizes *n = &st->n;
+    const struct decode_bench *st = state;
+    const struct qkv_sizes *n = &st->attention.n;
     struct attn_variant variant[3];
 
     *t = (struct cost_table){
@@ -199,8 +218,11 @@ static void cost(const void *state, clattn_dtype dtype, struct cost_table *t)
         .columns = 3,
     };
     const int count = attn_variants(n, variant, &t->given);
-    for (int i = 0; i < count; i++)
-        attn_bench_count(st, variant[i].Hk, dtype, add_row(t, &variant[i], "attention", st, dtype));
+    for (int i = 0; i < count; i++) {
+        struct cost_row *row = add_row(t, &variant[i], "attention", st, dtype);
+        attn_bench_count(&st->attention, variant[i].Hk, dtype, row);
+        row->bytes += row->value[KV_BYTES] - attn_cache_bytes(n, variant[i].Hk, dtype);
+    }
     for (int i = 0; i < count; i++)
         count_layer(n, variant[i].Hk, dtype, &t->row[i],
                     add_row(t, &variant[i], "layer", st, dtype));
