@@ -12,6 +12,7 @@ static const char *const stage_names[] = {
     [CLA_STAGE_MERGE] = "merge",           [CLA_STAGE_ARGMAX] = "argmax",
     [CLA_STAGE_PROJECTION] = "projection", [CLA_STAGE_ROPE] = "rope",
     [CLA_STAGE_LINEAR] = "linear-attention", [CLA_STAGE_APPEND] = "append",
+    [CLA_STAGE_ROWWISE] = "rowwise",       [CLA_STAGE_EMBEDDING] = "embedding",
 };
 
 enum { NUM_STAGES = sizeof stage_names / sizeof stage_names[0] };

@@ -136,6 +136,26 @@ static void rope_bucket(const cla_dev *dev, const void *problem, cla_bucket *b)
     add_axis(b, "width", octave((int64_t)p->H * p->D, 64, 1 << 16));
 }
 
+static void rowwise_bucket(const cla_dev *dev, const void *problem, cla_bucket *b)
+{
+    static const char *const functions[] = { "none", "norm",      "softmax", "log-softmax",
+                                             "gelu", "gelu-tanh", "relu" };
+    const cla_rowwise *p = problem;
+    (void)dev;
+    fix(b, "%s %s", clattn_dtype_name((clattn_dtype)p->in_type), functions[p->function]);
+    add_axis(b, "rows", octave((int64_t)p->B * p->N, 1, 1 << 20));
+    add_axis(b, "width", octave(p->M, 64, 1 << 18));
+}
+
+static void embedding_bucket(const cla_dev *dev, const void *problem, cla_bucket *b)
+{
+    const cla_embedding *p = problem;
+    (void)dev;
+    fix(b, "%s", clattn_dtype_name((clattn_dtype)p->in_type));
+    add_axis(b, "rows", octave((int64_t)p->B * p->N, 1, 1 << 20));
+    add_axis(b, "width", octave(p->M, 64, 1 << 16));
+}
+
 static void append_bucket(const cla_dev *dev, const void *problem, cla_bucket *b)
 {
     const cla_append *p = problem;
@@ -172,6 +192,7 @@ void cla_bucket_of(const cla_dev *dev, cla_stage stage, const void *problem, cla
         [CLA_STAGE_MERGE] = merge_bucket,     [CLA_STAGE_ARGMAX] = attn_bucket,
         [CLA_STAGE_PROJECTION] = proj_bucket, [CLA_STAGE_ROPE] = rope_bucket,
         [CLA_STAGE_LINEAR] = linear_bucket,   [CLA_STAGE_APPEND] = append_bucket,
+        [CLA_STAGE_ROWWISE] = rowwise_bucket, [CLA_STAGE_EMBEDDING] = embedding_bucket,
     };
     memset(out, 0, sizeof *out);
     out->stage = stage;
