@@ -23,8 +23,9 @@ __kernel void embedding(__global const int *ids, __global const void *table,
     const int id = ids[ids_off + b * ids_b + n];
     const long position = (HAS_STARTS ? (long)starts[starts_off + b] : start) + n;
     const int type = HAS_TYPE_IDS ? type_ids[type_ids_off + b * type_ids_b + n] : 0;
-    const bool in_range = id >= 0 && id < V && (!HAS_POSITIONS || (position >= 0 && position < P))
-                          && (!HAS_TYPES || (type >= 0 && type < T));
+    const bool has_position = !HAS_POSITIONS || (position >= 0 && position < P);
+    const bool has_type = !HAS_TYPES || (type >= 0 && type < T);
+    const bool in_range = id >= 0 && id < V && has_position && has_type;
     float sum = NAN;
     if (in_range) {
         sum = load(IN_TYPE, table, (size_t)(table_off + id * table_v) + i);

@@ -12,9 +12,10 @@
 
 static const struct usage usage = {
     .synopsis = "generate --model DIR --prompt TEXT [-n N] [options]",
-    .text = "Goes on with a text, token by token, until N tokens are there or the model ends the\n"
-            "text. Without a temperature every token is the likeliest one. Prints prompt and\n"
-            "continuation; with --json also each token, its probability and the time.\n",
+    .text = "Goes on with a text, token by token, until N tokens are there, the model ends the\n"
+            "text or has no more positions. Without a temperature every token is the likeliest\n"
+            "one. Prints prompt and continuation; with --json also each token, its probability\n"
+            "and the time.\n",
     .after = "example:\n  clattn generate -m gpt2 -p 'The cat sat on' -n 20 --temperature 0.8 "
              "--top-k 40\n",
 };
