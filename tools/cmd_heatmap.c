@@ -84,7 +84,10 @@ static int read_text(const struct heatmap *a, const char *dir, struct reading *r
         return code;
     const clm_config *c = &r->job.model->config;
     const bool one = a->kind != HTML && !a->all;
+    const size_t maps = (size_t)c->layers * (size_t)c->heads, N = (size_t)r->ids.count;
     code = check_head(a, c);
+    if (code == EXIT_OK && a->kind == HTML)
+        code = heat_page_check((a->against ? 2 : 1) * maps * N * N);
     if (code != EXIT_OK)
         return code;
     return attention_maps_make(&r->job, &r->ids, one ? (int)a->layer : 0, one ? 1 : c->layers,

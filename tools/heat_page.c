@@ -98,21 +98,20 @@ static char *put_escaped(char *to, const char *text)
     return to;
 }
 
+int heat_page_check(size_t weights)
+{
+    if (weights <= MAX_BYTES)
+        return EXIT_OK;
+    return fail(EXIT_INPUT,
+                "%zu weights are too many for a page, at most %d; take a shorter text, or write "
+                ".npy",
+                weights, MAX_BYTES);
+}
+
 int heat_page(const struct heat_model *models, int count, const char *text, char *const *labels,
               int layer, int head, char **out, size_t *size)
 {
-    size_t bytes = 0;
-
     *out = NULL;
-    for (int i = 0; i < count; i++) {
-        const struct attention_maps *m = models[i].maps;
-        bytes += (size_t)m->layers * (size_t)m->heads * (size_t)m->N * (size_t)m->N;
-    }
-    if (bytes > MAX_BYTES)
-        return fail(EXIT_INPUT,
-                    "%zu weights are too many for a page, at most %d; take a shorter "
-                    "text, or write .npy",
-                    bytes, MAX_BYTES);
     char *data = data_json(models, count, text, labels, layer, head);
     const char *mark = strstr(heat_page_html, MARK);
     if (data && mark) {

@@ -11,6 +11,9 @@ struct heat_model {
     const struct attention_maps *maps;
 };
 
+/* Do so many weights fit on a page? Returns EXIT_OK or fail(). */
+int heat_page_check(size_t weights);
+
 /* layer and head are shown large at first. *out: the page, to be freed. */
 int heat_page(const struct heat_model *models, int count, const char *text, char *const *labels,
               int layer, int head, char **out, size_t *size);
