@@ -85,8 +85,12 @@ void cla_kv_undo(clattn_kv *kv)
 
 clattn_status cla_kv_grow(clattn_kv *kv, int32_t first, int32_t count, int64_t n)
 {
-    CLA_TRY(cla_kv_pages_append(kv->ctx, &kv->pages, first, count, n));
-    clattn_status s = copy_pages(kv);
+    clattn_status s = cla_kv_pages_append(kv->ctx, &kv->pages, first, count, n);
+    if (s != CLATTN_OK) {
+        upload(kv, first, count, 0); /* a window may have moved on all the same */
+        return s;
+    }
+    s = copy_pages(kv);
     if (s == CLATTN_OK)
         s = upload(kv, first, count, n);
     if (s != CLATTN_OK)

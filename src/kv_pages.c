@@ -33,8 +33,8 @@ bool cla_kv_pages_init(cla_kv_pages *p)
     p->old_table = calloc(entries, sizeof *p->old_table);
     p->refs = calloc((size_t)num_pages, sizeof *p->refs);
     p->free = calloc((size_t)num_pages, sizeof *p->free);
-    /* A sequence drops its pages at most once and takes as many; a copy is one of each more. */
-    p->steps = calloc(2 * entries + 2 * n, sizeof *p->steps);
+    /* A sequence takes each of its pages at most once; a copy takes one and drops one. */
+    p->steps = calloc(entries + 2 * n, sizeof *p->steps);
     p->copies = calloc(n, sizeof *p->copies);
     if (!p->seq || !p->old_seq || !p->table || !p->old_table || !p->refs || !p->free || !p->steps
         || !p->copies)
@@ -80,9 +80,10 @@ static void begin(cla_kv_pages *p, int32_t first, int32_t count)
     memcpy(p->old_table, pages_of(p, first), (size_t)count * most * sizeof *p->table);
 }
 
+/* Somebody else holds it. */
 static void drop_in_change(cla_kv_pages *p, int32_t page)
 {
-    drop_page(p, page);
+    p->refs[page]--;
     p->steps[p->num_steps++] = (cla_kv_step){ page, false };
 }
 
@@ -94,8 +95,8 @@ void cla_kv_pages_undo(cla_kv_pages *p)
         if (step.taken) {
             p->refs[step.page] = 0;
             p->free[p->num_free++] = step.page;
-        } else if (p->refs[step.page]++ == 0) {
-            p->num_free--;
+        } else {
+            p->refs[step.page]++;
         }
     }
     memcpy(p->seq + p->first, p->old_seq, (size_t)p->count * sizeof *p->seq);
@@ -106,37 +107,66 @@ void cla_kv_pages_undo(cla_kv_pages *p)
 
 /* ---- append ---- */
 
-/* Gives back the pages that lie before everything the next row can see. */
+/*
+ * Gives back the pages without a row of the window. That is no part of the change, as a page may be
+ * taken again, and written, before the change is undone.
+ */
 static void slide(cla_kv_pages *p, int32_t sequence)
 {
     cla_kv_seq *s = &p->seq[sequence];
     int32_t *pages = pages_of(p, sequence);
-    const int64_t first = s->length - p->window + 1;
+    const int64_t first = s->length - p->window;
     int32_t gone = 0;
     while (p->window > 0 && gone < s->pages
            && s->base + (int64_t)(gone + 1) * p->page_rows <= first)
-        drop_in_change(p, pages[gone++]);
+        drop_page(p, pages[gone++]);
     memmove(pages, pages + gone, (size_t)(s->pages - gone) * sizeof *pages);
     memset(pages + s->pages - gone, 0, (size_t)gone * sizeof *pages);
     s->pages -= gone;
     s->base += (int64_t)gone * p->page_rows;
 }
 
+static int32_t *last_page(const cla_kv_pages *p, int32_t sequence)
+{
+    return pages_of(p, sequence) + (p->seq[sequence].pages - 1);
+}
+
+/*
+ * The last one on a page that others have left for copies writes into it. Should that be undone,
+ * they are back: so it is the longest that stays, whose new rows lie behind those of all.
+ */
+static void let_longest_stay(cla_kv_pages *p, int32_t stays)
+{
+    const int32_t page = *last_page(p, stays);
+    for (int32_t i = 0; i < p->num_copies; i++) {
+        cla_kv_copy *copy = &p->copies[i];
+        if (copy->from != page || p->seq[copy->sequence].length <= p->seq[stays].length)
+            continue;
+        const int32_t longer = copy->sequence;
+        *last_page(p, longer) = page;
+        *last_page(p, stays) = copy->to;
+        copy->sequence = stays;
+        stays = longer;
+    }
+}
+
 /* The last page is about to be written: if it is shared, this sequence gets its own. */
 static clattn_status own_last_page(clattn_ctx *ctx, cla_kv_pages *p, int32_t sequence)
 {
-    cla_kv_seq *s = &p->seq[sequence];
-    const bool open = s->length % p->page_rows != 0 && s->pages > 0;
-    int32_t *last = pages_of(p, sequence) + (s->pages - 1);
-    if (!open || p->refs[*last] == 1)
+    if (p->seq[sequence].length % p->page_rows == 0 || p->seq[sequence].pages == 0)
         return CLATTN_OK;
+    int32_t *page = last_page(p, sequence);
+    if (p->refs[*page] == 1) {
+        let_longest_stay(p, sequence);
+        return CLATTN_OK;
+    }
     CLA_REQUIRE(ctx, p->num_free > 0, CLATTN_ERR_SHAPE,
                 "kv_append: no page of %d is free for sequence %d, which shares its last one",
                 p->num_pages, sequence);
-    const cla_kv_copy copy = { *last, take_page(p) };
+    const cla_kv_copy copy = { *page, take_page(p), sequence };
     p->copies[p->num_copies++] = copy;
     drop_in_change(p, copy.from);
-    *last = copy.to;
+    *page = copy.to;
     return CLATTN_OK;
 }
 
@@ -160,14 +190,14 @@ static clattn_status grow(clattn_ctx *ctx, cla_kv_pages *p, int32_t sequence, in
 clattn_status cla_kv_pages_append(clattn_ctx *ctx, cla_kv_pages *p, int32_t first, int32_t count,
                                   int64_t n)
 {
+    for (int32_t b = first; b < first + count; b++)
+        slide(p, b);
     begin(p, first, count);
     clattn_status s = CLATTN_OK;
-    for (int32_t b = first; b < first + count && s == CLATTN_OK; b++) {
-        slide(p, b);
+    for (int32_t b = first; b < first + count && s == CLATTN_OK; b++)
         s = own_last_page(ctx, p, b);
-        if (s == CLATTN_OK)
-            s = grow(ctx, p, b, n);
-    }
+    for (int32_t b = first; b < first + count && s == CLATTN_OK; b++)
+        s = grow(ctx, p, b, n);
     if (s != CLATTN_OK)
         cla_kv_pages_undo(p);
     return s;

@@ -20,6 +20,7 @@ typedef struct cla_kv_seq {
 /* A page to be copied before rows are written to the copy. */
 typedef struct cla_kv_copy {
     int32_t from, to;
+    int32_t sequence; /* that writes */
 } cla_kv_copy;
 
 typedef struct cla_kv_step {
@@ -57,8 +58,8 @@ void cla_kv_pages_free(cla_kv_pages *p);
 
 /*
  * Room for n more rows, at least one, in each of count sequences from first on, and their lengths
- * with it. Fails with nothing changed. After success: copies[] says what to copy; then commit or
- * undo.
+ * with it. Pages without a row of the window go first, and stay gone; else it fails with nothing
+ * changed. After success: copies[] says what to copy; then commit or undo.
  */
 clattn_status cla_kv_pages_append(clattn_ctx *ctx, cla_kv_pages *p, int32_t first, int32_t count,
                                   int64_t n);

@@ -99,8 +99,8 @@ static void check_model(const model *m)
 
 /* ---- operations ---- */
 
-/* Copies pages, then writes n rows to each sequence, as a device would. */
-static void write_rows(model *m, int first, int count, int64_t n)
+/* Copies pages, then writes n rows to each sequence, as a device would. kept: they are there now. */
+static void write_rows(model *m, int first, int count, int64_t n, bool kept)
 {
     const cla_kv_pages *p = &m->p;
     const size_t page = (size_t)p->page_rows;
@@ -111,11 +111,13 @@ static void write_rows(model *m, int first, int count, int64_t n)
     for (int b = first; b < first + count; b++)
         for (int64_t r = m->length[b]; r < m->length[b] + n; r++) {
             const int64_t at = r - p->seq[b].base;
-            m->rows[b][r] = ++m->next;
+            m->next++;
+            if (kept)
+                m->rows[b][r] = m->next;
             m->pages[(int64_t)page_at(p, b, (int)(at / p->page_rows)) * p->page_rows
                      + at % p->page_rows] = m->next;
         }
-    for (int b = first; b < first + count; b++)
+    for (int b = first; b < first + count && kept; b++)
         m->length[b] += n;
 }
 
@@ -141,10 +143,10 @@ static void append(model *m, int first, int count, int64_t n, bool undo)
         ck_assert_int_eq(s, CLATTN_ERR_SHAPE);
         ck_assert_msg(!fits, "there is room, but: %s", errors.error);
         m->refused++;
-    } else if (undo) {
-        cla_kv_pages_undo(&m->p);
     } else {
-        write_rows(m, first, count, n);
+        write_rows(m, first, count, n, !undo);
+        if (undo)
+            cla_kv_pages_undo(&m->p);
     }
 }
 
@@ -285,7 +287,7 @@ START_TEST(copy_on_write)
     ck_assert_int_eq(m->p.num_free, 6);
     ck_assert_int_eq(cla_kv_pages_append(&errors, &m->p, 0, 2, 1), CLATTN_OK);
     ck_assert_int_eq(m->p.num_copies, 1);
-    write_rows(m, 0, 2, 1);
+    write_rows(m, 0, 2, 1, true);
     check_model(m);
     ck_assert_int_eq(m->p.num_free, 5);
     ck_assert_int_eq(page_at(&m->p, 0, 0), page_at(&m->p, 1, 0));
@@ -306,7 +308,7 @@ START_TEST(full_pages_are_not_copied)
     share(m, from);
     ck_assert_int_eq(cla_kv_pages_append(&errors, &m->p, 1, 1, 1), CLATTN_OK);
     ck_assert_int_eq(m->p.num_copies, 0);
-    write_rows(m, 1, 1, 1);
+    write_rows(m, 1, 1, 1, true);
     check_model(m);
     ck_assert_int_eq(m->p.num_free, 5);
     model_free(m);
