@@ -99,7 +99,7 @@ static void check_model(const model *m)
 
 /* ---- operations ---- */
 
-/* Copies pages, then writes n rows to each sequence, as a device would. kept: they are there now. */
+/* Copies pages, then writes n rows to each sequence, as a device would. kept: rows of the model. */
 static void write_rows(model *m, int first, int count, int64_t n, bool kept)
 {
     const cla_kv_pages *p = &m->p;
