@@ -321,6 +321,75 @@ START_TEST(argmax_events)
 }
 END_TEST
 
+/* Rows [first, first + n) of the one sequence of a run, which lie in a buffer. */
+static void append(clattn_ctx *ctx, clattn_kv *kv, const attn_run *run, int64_t first, int64_t n)
+{
+    OK(ctx, clattn_kv_append(ctx, clattn_kv_append_params(
+        .kv = kv, .k = clattn_tensor_slice(run->k.tensor, 2, first, n),
+        .v = clattn_tensor_slice(run->v.tensor, 2, first, n))));
+}
+
+/*
+ * Attention over a cache sees it as it was when it was enqueued, although it runs after rows have
+ * been appended, cut off and appended again.
+ */
+static void check_cache_order(cl_command_queue queue, bool gated)
+{
+    static const int lens[] = { 70 };
+    attn_spec cached = spec;
+    clattn_ctx *ctx = wrap(queue);
+    cl_event gate = NULL, done = NULL;
+    clattn_plan *plan;
+    clattn_kv *kv;
+    attn_run run;
+    cl_int e;
+
+    cached.kv = CLATTN_F32;
+    cached.lens_k = lens;
+    attn_data *data = attn_data_make(&cached, suite_seed());
+    attn_run_make(&run, ctx, data);
+    OK(ctx, clattn_kv_create(ctx, clattn_kv_params(.sequences = 1, .heads = cached.Hk,
+                                                   .key_width = cached.D, .capacity = 256,
+                                                   .page_rows = 16), &kv));
+    append(ctx, kv, &run, 0, 40);
+    append(ctx, kv, &run, 40, 30);
+    struct clattn_attention_params p = run.params;
+    p.k = p.v = (clattn_tensor){ .dtype = CLATTN_NONE };
+    p.layout = (clattn_kv_layout){ .lengths = p.k };
+    p.max_seqlen_k = 0;
+    p.kv = kv;
+    OK(ctx, clattn_plan_attention(ctx, &p, &plan));
+    if (gated)
+        gate = clCreateUserEvent(context, &e);
+    OK(ctx, clattn_plan_enqueue_attention(plan, &p, gated, gated ? &gate : NULL, &done));
+    append(ctx, kv, &run, 0, 33);
+    OK(ctx, clattn_kv_truncate(kv, 0, 20));
+    append(ctx, kv, &run, 3, 17);
+    if (gated) {
+        ck_assert_int_gt(status_of(done), CL_COMPLETE);
+        ck_assert_int_eq(clSetUserEventStatus(gate, CL_COMPLETE), CL_SUCCESS);
+        clReleaseEvent(gate);
+    }
+    ck_assert_int_eq(clWaitForEvents(1, &done), CL_SUCCESS);
+    compare_label("cache, %s", gated ? "gated" : "out of order");
+    attn_run_check(&run);
+    ck_assert_int_eq(clattn_kv_length(kv, 0), 37);
+    clReleaseEvent(done);
+    clattn_plan_destroy(&plan);
+    clattn_kv_destroy(&kv);
+    attn_run_free(&run);
+    clattn_ctx_destroy(&ctx);
+    attn_data_free(data);
+}
+
+START_TEST(cache_in_order)
+{
+    check_cache_order(in_order, true);
+    if (out_of_order)
+        check_cache_order(out_of_order, false);
+}
+END_TEST
+
 /* On the native CPU there is nothing to wrap. */
 START_TEST(native)
 {
@@ -363,6 +432,7 @@ static Suite *suite(void)
     tcase_add_test(t, wrapping_errors);
     tcase_add_test(t, enqueue_errors);
     tcase_add_test(t, argmax_events);
+    tcase_add_test(t, cache_in_order);
     tcase_add_test(t, native);
     suite_add_tcase(s, t);
     return s;
