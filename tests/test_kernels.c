@@ -15,15 +15,12 @@
 #include <string.h>
 
 #include "compare.h"
-#include "kernel_run.h"
+#include "kernel_walk.h"
 #include "storage.h"
 #include "suite.h"
 
-static const cla_kernel **kernels;
-static int num_kernels;
-
 /* Several processes share the walk: "test_kernels PART PARTS". */
-static int part = 1, parts = 1;
+static kernel_walk_scope scope;
 
 /* The widths have tails in every vector and tile. */
 #define WIDTHS .D = 40, .Dv = 24, .lse = true
@@ -186,15 +183,16 @@ static int check_shape(const cla_kernel *kernel, attn_spec spec, int first, int 
 
 START_TEST(all_configurations)
 {
-    const cla_kernel *kernel = kernels[_i];
+    const cla_kernel *kernel = scope.kernels[_i];
     const int configs = num_configs(kernel);
     int ran = 0;
 
     for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
-        ran += check_shape(kernel, config_shapes[i], part - 1, parts);
-    ck_assert_msg(ran > 0 || configs < parts, "%s has no legal configuration here", kernel->name);
-    printf("# %s: %d configurations, %d runs in part %d of %d\n", kernel->name, configs, ran, part,
-           parts);
+        ran += check_shape(kernel, config_shapes[i], scope.part - 1, scope.parts);
+    ck_assert_msg(ran > 0 || configs < scope.parts, "%s has no legal configuration here",
+                  kernel->name);
+    printf("# %s: %d configurations, %d runs in part %d of %d\n", kernel->name, configs, ran,
+           scope.part, scope.parts);
 }
 END_TEST
 
@@ -206,7 +204,7 @@ START_TEST(dtypes)
         const attn_spec spec = { .name = "D 64", .B = 1, .Hq = 4, .Hk = 2, .Nq = 66, .Nk = 140,
                                  .D = 64, .Dv = 64, .in = types[i], .spread = 10, .lse = true,
                                  .causal = CLATTN_CAUSAL_BOTTOM_RIGHT };
-        check_shape(kernels[_i], spec, 0, config_step(num_configs(kernels[_i]), 5));
+        check_shape(scope.kernels[_i], spec, 0, config_step(num_configs(scope.kernels[_i]), 5));
     }
 }
 END_TEST
@@ -214,13 +212,13 @@ END_TEST
 START_TEST(all_shapes)
 {
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        check_shape(kernels[_i], shapes[i], 0, 0);
+        check_shape(scope.kernels[_i], shapes[i], 0, 0);
 }
 END_TEST
 
 START_TEST(caches)
 {
-    const cla_kernel *kernel = kernels[_i];
+    const cla_kernel *kernel = scope.kernels[_i];
     const int step =
         cla_kernel_is_native(kernel) ? 1 : config_step(num_configs(kernel), CACHE_CONFIGS);
 
@@ -308,7 +306,7 @@ static void merge_free(merge_case *c)
 
 START_TEST(merge_kernels)
 {
-    const cla_kernel *kernel = kernels[_i];
+    const cla_kernel *kernel = scope.kernels[_i];
     clattn_ctx *ctx = suite_ctx();
 
     for (size_t i = 0; i < sizeof merges / sizeof merges[0]; i++) {
@@ -339,13 +337,13 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("kernels");
-    for (int i = 0; i < num_kernels; i++) {
-        const cla_stage stage = kernels[i]->stage;
+    for (int i = 0; i < scope.count; i++) {
+        const cla_stage stage = scope.kernels[i]->stage;
         if (stage != CLA_STAGE_ATTENTION && stage != CLA_STAGE_PROBS && stage != CLA_STAGE_ARGMAX
             && stage != CLA_STAGE_MERGE)
             continue; /* other problems, in other walks */
-        TCase *t = tcase_create(kernels[i]->name);
-        const bool mine = i % parts == part - 1;
+        TCase *t = tcase_create(scope.kernels[i]->name);
+        const bool mine = i % scope.parts == scope.part - 1;
         if (stage == CLA_STAGE_MERGE) {
             if (mine)
                 tcase_add_loop_test(t, merge_kernels, i, i + 1);
@@ -365,16 +363,8 @@ static Suite *suite(void)
 
 int main(int argc, char **argv)
 {
-    suite_begin();
-    suite_need_device();
-    if (argc == 3) {
-        part = atoi(argv[1]);
-        parts = atoi(argv[2]);
-    }
-    kernels = kernels_of_device(suite_ctx());
-    while (kernels[num_kernels])
-        num_kernels++;
+    scope = kernel_walk_begin(argc, argv);
     const int result = suite_run(suite());
-    free(kernels);
+    free(scope.kernels);
     return result;
 }

@@ -12,9 +12,7 @@
 #include "linear_case.h"
 #include "suite.h"
 
-static const cla_kernel **kernels;
-static int num_kernels;
-static int part = 1, parts = 1; /* of the kernels: test_linear_kernels PART PARTS */
+static kernel_walk_scope scope;
 
 /* Widths with tails in every vector and tile; lengths around chunks and segments. */
 #define WALK .D = 24, .Dv = 40, .causal = true, .state_in = true, .state_out = true
@@ -110,7 +108,7 @@ static int check_shape(const cla_kernel *kernel, const linear_spec *spec, int st
 
 START_TEST(all_configurations)
 {
-    const cla_kernel *kernel = kernels[_i];
+    const cla_kernel *kernel = scope.kernels[_i];
     const int some = kernel_config_step(kernel_num_configs(kernel), 8);
     int ran = 0;
 
@@ -126,17 +124,17 @@ START_TEST(all_shapes)
     int ran = 0;
 
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        ran += check_shape(kernels[_i], &shapes[i], 0);
-    ck_assert_msg(ran > 0, "%s can do none of the shapes", kernels[_i]->name);
+        ran += check_shape(scope.kernels[_i], &shapes[i], 0);
+    ck_assert_msg(ran > 0, "%s can do none of the shapes", scope.kernels[_i]->name);
 }
 END_TEST
 
 static Suite *suite(void)
 {
     Suite *s = suite_create("linear_kernels");
-    for (int i = 0; i < num_kernels; i++) {
-        TCase *t = tcase_create(kernels[i]->name);
-        if (kernels[i]->stage == CLA_STAGE_LINEAR && i % parts == part - 1) {
+    for (int i = 0; i < scope.count; i++) {
+        TCase *t = tcase_create(scope.kernels[i]->name);
+        if (scope.kernels[i]->stage == CLA_STAGE_LINEAR && i % scope.parts == scope.part - 1) {
             tcase_add_loop_test(t, all_shapes, i, i + 1);
             tcase_add_loop_test(t, all_configurations, i, i + 1);
         }
@@ -147,16 +145,8 @@ static Suite *suite(void)
 
 int main(int argc, char **argv)
 {
-    suite_begin();
-    suite_need_device();
-    if (argc == 3) {
-        part = atoi(argv[1]);
-        parts = atoi(argv[2]);
-    }
-    kernels = kernels_of_device(suite_ctx());
-    while (kernels[num_kernels])
-        num_kernels++;
+    scope = kernel_walk_begin(argc, argv);
     const int result = suite_run(suite());
-    free(kernels);
+    free(scope.kernels);
     return result;
 }

@@ -11,9 +11,7 @@
 #include "rope_case.h"
 #include "suite.h"
 
-static const cla_kernel **kernels;
-static int num_kernels;
-static int part = 1, parts = 1; /* of the walk */
+static kernel_walk_scope scope;
 
 /* Three parts: ragged tiles, tails in M, heads that are no multiple of a vector. */
 #define ALL(rotary0, rotary1)                                           \
@@ -249,23 +247,24 @@ static int check_shape(const cla_kernel *kernel, const proj_spec *spec, int firs
 
 START_TEST(all_configurations)
 {
-    const cla_kernel *kernel = kernels[_i];
+    const cla_kernel *kernel = scope.kernels[_i];
     const int configs = kernel_num_configs(kernel);
     int ran = 0;
 
     for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
-        ran += check_shape(kernel, &config_shapes[i], part - 1, parts);
-    ck_assert_msg(ran > 0 || configs < parts, "%s has no legal configuration here", kernel->name);
-    printf("# %s: %d configurations, %d runs in part %d of %d\n", kernel->name, configs, ran, part,
-           parts);
+        ran += check_shape(kernel, &config_shapes[i], scope.part - 1, scope.parts);
+    ck_assert_msg(ran > 0 || configs < scope.parts, "%s has no legal configuration here",
+                  kernel->name);
+    printf("# %s: %d configurations, %d runs in part %d of %d\n", kernel->name, configs, ran,
+           scope.part, scope.parts);
 }
 END_TEST
 
 START_TEST(all_shapes)
 {
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        if ((int)i % parts == part - 1)
-            check_shape(kernels[_i], &shapes[i], 0, 0);
+        if ((int)i % scope.parts == scope.part - 1)
+            check_shape(scope.kernels[_i], &shapes[i], 0, 0);
 }
 END_TEST
 
@@ -327,9 +326,9 @@ START_TEST(rope_kernels)
         cla_rope problem;
         rope_run run;
         rope_run_make(&run, ctx, &ropes[i], suite_seed());
-        compare_label("%s on \"%s\"", kernels[_i]->name, ropes[i].name);
-        if (kernel_problem(ctx, kernels[_i], &run.params, &problem))
-            kernel_walk(kernels[_i], &problem, 0, 1, check_rope, &run);
+        compare_label("%s on \"%s\"", scope.kernels[_i]->name, ropes[i].name);
+        if (kernel_problem(ctx, scope.kernels[_i], &run.params, &problem))
+            kernel_walk(scope.kernels[_i], &problem, 0, 1, check_rope, &run);
         rope_run_free(&run);
     }
 }
@@ -338,12 +337,12 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("projection kernels");
-    for (int i = 0; i < num_kernels; i++) {
-        TCase *t = tcase_create(kernels[i]->name);
-        if (kernels[i]->stage == CLA_STAGE_PROJECTION) {
+    for (int i = 0; i < scope.count; i++) {
+        TCase *t = tcase_create(scope.kernels[i]->name);
+        if (scope.kernels[i]->stage == CLA_STAGE_PROJECTION) {
             tcase_add_loop_test(t, all_shapes, i, i + 1);
             tcase_add_loop_test(t, all_configurations, i, i + 1);
-        } else if (kernels[i]->stage == CLA_STAGE_ROPE && i % parts == part - 1) {
+        } else if (scope.kernels[i]->stage == CLA_STAGE_ROPE && i % scope.parts == scope.part - 1) {
             tcase_add_loop_test(t, rope_kernels, i, i + 1);
         }
         suite_add_tcase(s, t);
@@ -353,16 +352,8 @@ static Suite *suite(void)
 
 int main(int argc, char **argv)
 {
-    suite_begin();
-    suite_need_device();
-    if (argc == 3) {
-        part = atoi(argv[1]);
-        parts = atoi(argv[2]);
-    }
-    kernels = kernels_of_device(suite_ctx());
-    while (kernels[num_kernels])
-        num_kernels++;
+    scope = kernel_walk_begin(argc, argv);
     const int result = suite_run(suite());
-    free(kernels);
+    free(scope.kernels);
     return result;
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
 #include "kernel_walk.h"
 
 #include "dispatch.h"
@@ -47,4 +49,20 @@ void kernel_walk_default(const cla_kernel *kernel, const void *problem, kernel_c
 
     OK(ctx, cla_dispatch(ctx, "walk", kernel->stage, problem, &pin, &choice));
     check(user, kernel, problem, choice.t);
+}
+
+kernel_walk_scope kernel_walk_begin(int argc, char **argv)
+{
+    kernel_walk_scope scope = { .part = 1, .parts = 1 };
+
+    suite_begin();
+    suite_need_device();
+    if (argc == 3) {
+        scope.part = atoi(argv[1]);
+        scope.parts = atoi(argv[2]);
+    }
+    scope.kernels = kernels_of_device(suite_ctx());
+    while (scope.kernels[scope.count])
+        scope.count++;
+    return scope;
 }

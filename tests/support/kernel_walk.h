@@ -9,6 +9,15 @@
 typedef void (*kernel_check)(void *user, const cla_kernel *kernel, const void *problem,
                              const int *t);
 
+/* What a walk covers: several processes may share it, "PROGRAM PART PARTS" with parts from 1. */
+typedef struct kernel_walk_scope {
+    const cla_kernel **kernels; /* of this device; free() */
+    int count, part, parts;
+} kernel_walk_scope;
+
+/* What every such program begins with; ends it when there is no device. */
+kernel_walk_scope kernel_walk_begin(int argc, char **argv);
+
 int kernel_num_configs(const cla_kernel *kernel);
 
 /*
