@@ -74,6 +74,12 @@ static clattn_status create(clattn_ctx *ctx, const struct clattn_ctx_params *use
         CLA_TRY(cla_params_read(ctx, "clattn_ctx_create", &params, sizeof params, user));
     CLA_REQUIRE(ctx, params.num_threads >= 0 && params.num_threads <= 1024, CLATTN_ERR_ARG,
                 "clattn_ctx_create: num_threads is %d, must be 0 to 1024", params.num_threads);
+    CLA_REQUIRE(ctx,
+                params.effort >= CLATTN_EFFORT_OFF && params.effort <= CLATTN_EFFORT_EXHAUSTIVE,
+                CLATTN_ERR_ARG, "clattn_ctx_create: effort is %d, must be %d to %d",
+                (int)params.effort, (int)CLATTN_EFFORT_OFF, (int)CLATTN_EFFORT_EXHAUSTIVE);
+    ctx->effort = params.effort;
+    ctx->num_threads = params.num_threads;
     const cla_env env = cla_env_read();
     const char *selector = params.device && params.device[0] ? params.device : env.device;
 

@@ -24,6 +24,10 @@ struct clattn_ctx {
     clattn_log_level log_level;
     char error[768];
 
+    clattn_effort effort; /* OFF: stored results are not looked at */
+    int num_threads;      /* as the user gave it; 0: the default */
+    bool adopted;         /* OpenCL objects of the user's: no other process could open them */
+
     struct cla_plan_cache *plans; /* of the one-call forms; made on first use */
     struct cla_store *store;      /* tuning results, see tune/store.h; read on first use */
 };

@@ -27,7 +27,9 @@ typedef struct question {
 
 static question ask(clattn_ctx *ctx, cla_stage stage, const void *problem)
 {
-    question q = { .dev = &ctx->dev, .store = cla_ctx_store(ctx), .problem = problem };
+    question q = { .dev = &ctx->dev, .problem = problem };
+    if (ctx->effort != CLATTN_EFFORT_OFF)
+        q.store = cla_ctx_store(ctx);
     cla_bucket_of(q.dev, stage, problem, &q.bucket);
     return q;
 }

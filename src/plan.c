@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "tensor.h"
+#include "tune/truth.h"
+#include "tune/tune.h"
 
 static bool stage_wanted(const cla_op_stage *stage, const void *problem)
 {
@@ -81,11 +83,37 @@ static clattn_status compile(clattn_plan *plan)
     return CLATTN_OK;
 }
 
+/*
+ * A context that may search does so for problems of which nothing is stored. That it cannot is no
+ * reason to fail.
+ */
+static void search_first(clattn_plan *plan)
+{
+    clattn_ctx *ctx = plan->ctx;
+    const struct clattn_tune_params params = { .struct_size = sizeof params,
+                                               .effort = ctx->effort };
+    clattn_tune_report report = { .end = CLATTN_TUNE_STOPPED };
+    if (cla_tune(ctx, plan->op, plan->problem, &params, &report) != CLATTN_OK)
+        cla_log(ctx, CLATTN_LOG_WARN, "%s is not tuned: %s", plan->op->name, ctx->error);
+}
+
+static clattn_status choose_well(clattn_plan *plan, const cla_pin *pin)
+{
+    CLA_TRY(choose(plan, pin));
+    const cla_origin origin = plan->choices[0].origin;
+    if (plan->ctx->effort < CLATTN_EFFORT_QUICK || origin == CLA_ORIGIN_PINNED
+        || origin == CLA_ORIGIN_TUNED || !cla_truth_known(plan->op, plan->problem))
+        return CLATTN_OK;
+    search_first(plan);
+    plan->num_choices = 0;
+    return choose(plan, pin);
+}
+
 static clattn_status prepare(clattn_plan *plan, const cla_pin *pin)
 {
     if (plan->op->empty(plan->problem))
         return CLATTN_OK;
-    CLA_TRY(choose(plan, pin));
+    CLA_TRY(choose_well(plan, pin));
     lay_out(plan);
     CLA_TRY(compile(plan));
     cla_config_text(plan->choices[0].kernel, plan->choices[0].t, plan->config, sizeof plan->config);

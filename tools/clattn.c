@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <clattn/clattn.h>
+#include <clattn/tuning.h>
 
 #include "cli.h"
 
@@ -11,7 +11,7 @@ static const struct command *const commands[] = {
     &cmd_devices, &cmd_kernels, &cmd_attention, &cmd_argmax, &cmd_linear_attention,
     &cmd_project,
     &cmd_run,     &cmd_verify,  &cmd_bench,     &cmd_cost,
-    &cmd_wisdom,  &cmd_doctor,
+    &cmd_tune,    &cmd_wisdom,  &cmd_doctor,
     &cmd_heatmap, &cmd_heads,   &cmd_generate,  &cmd_fill,   &cmd_embed,
 };
 
@@ -93,6 +93,8 @@ static int dispatch(int argc, char **argv)
 /* A full disk behind stdout must not look like a success. */
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "tune-worker") == 0) /* started by `clattn tune` alone */
+        return clattn_tune_worker();
     const int code = dispatch(argc, argv);
 
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_OK)

@@ -268,6 +268,7 @@ bool options_parse(const struct usage *usage, const struct option_spec *specs, i
 
     fill_tables(specs, longs, shorts);
     opterr = 0;
+    optind = 0; /* from the start, also when it has parsed another line before */
     while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         if (value == 'h' || value == HELP) {
             print_help(usage, specs);

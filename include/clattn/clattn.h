@@ -159,6 +159,16 @@ typedef enum clattn_log_level {
 /** Receives one line, without newline; the text lives only during the call. */
 typedef void (*clattn_log_fn)(void *user, clattn_log_level level, const char *line);
 
+/** How much time may go into finding a fast configuration. */
+typedef enum clattn_effort {
+    CLATTN_EFFORT_OFF = -1,      /**< nothing is timed, and nothing that was timed is used */
+    CLATTN_EFFORT_ESTIMATE = 0,  /**< nothing is timed; stored results are used, else estimates */
+    CLATTN_EFFORT_QUICK = 1,     /**< per problem: at most 32 configurations, 5 s */
+    CLATTN_EFFORT_STANDARD = 2,  /**< 200 configurations, 30 s */
+    CLATTN_EFFORT_PATIENT = 3,   /**< 800 configurations, 5 minutes */
+    CLATTN_EFFORT_EXHAUSTIVE = 4 /**< all configurations */
+} clattn_effort;
+
 struct clattn_ctx_params {
     size_t struct_size;
     /**
@@ -171,6 +181,9 @@ struct clattn_ctx_params {
     clattn_log_fn log;     /**< may be NULL; also told why clattn_ctx_create() failed */
     void *log_user;
     clattn_log_level log_level; /**< lines above it are dropped; errors always pass */
+    clattn_effort effort; /**< OFF: plans depend on this build alone, not on what was tuned. QUICK
+                               or more: the first plan for a new kind of problem searches, in this
+                               process, before it returns; see also clattn_plan_tune() */
 };
 #define clattn_ctx_params(...) \
     (&(struct clattn_ctx_params){ .struct_size = sizeof(struct clattn_ctx_params), __VA_ARGS__ })

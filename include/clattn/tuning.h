@@ -131,6 +131,88 @@ CLATTN_API clattn_status clattn_results_save(clattn_results *results, int *writt
  */
 CLATTN_API clattn_status clattn_results_clear(clattn_results *results, const char *device);
 
+/* ------------------------------------------------------------------------------------------ */
+/* Tuning                                                                                     */
+
+/** How far clattn_plan_tune() is. Texts live during the call. */
+typedef struct clattn_tune_status {
+    int evals, max_evals;  /**< configurations tried by now, and at most */
+    int legal;             /**< configurations there are */
+    int rejected;          /**< that did not build, run, or compute right */
+    double seconds, max_seconds;
+    double default_us;     /**< of what is used without tuning; 0: not known */
+    double best_us;        /**< of the best by now; 0: none */
+    const char *kernel, *config; /**< of the last one tried */
+    bool finals;           /**< the best few are timed again, in turns */
+} clattn_tune_status;
+
+/** Called after each configuration; false ends the search, what was found by then is kept. */
+typedef bool (*clattn_tune_fn)(void *user, const clattn_tune_status *status);
+
+struct clattn_tune_params {
+    size_t struct_size;
+    clattn_effort effort; /**< ESTIMATE (0): STANDARD */
+    int max_evals;        /**< 0: that of the effort */
+    double max_seconds;   /**< 0: that of the effort */
+    bool again;           /**< also where a result of this effort or a higher one is stored */
+    /**
+     * A program that calls clattn_tune_worker(), such as clattn itself, and an argument for it.
+     * Candidates then run in its process: one that crashes or hangs takes nothing else with it.
+     * NULL: in this process.
+     */
+    const char *worker, *worker_argument;
+    double worker_seconds; /**< without an answer: the candidate hangs; 0: 30 */
+    uint64_t seed;         /**< of the search and the data */
+    clattn_tune_fn progress;
+    void *user;
+};
+#define clattn_tune_params(...)                           \
+    (&(struct clattn_tune_params){                        \
+        .struct_size = sizeof(struct clattn_tune_params), \
+        __VA_ARGS__ })
+
+typedef enum clattn_tune_end {
+    CLATTN_TUNE_STORED = 0,   /**< nothing was timed: a stored result is as good */
+    CLATTN_TUNE_COMPLETE = 1, /**< every legal configuration was tried */
+    CLATTN_TUNE_BUDGET = 2,   /**< as many as the effort allows */
+    CLATTN_TUNE_STOPPED = 3   /**< by the progress function, or because the device fails */
+} clattn_tune_end;
+
+/** What tuning found. Texts are cut to fit. */
+typedef struct clattn_tune_report {
+    clattn_tune_end end;
+    char bucket[192]; /**< as in clattn_result */
+    char kernel[64], config[128]; /**< the best; "" when nothing works */
+    char default_kernel[64], default_config[128]; /**< what is used without tuning */
+    double best_us, default_us;
+    int legal, evals, samples, rejected, quarantined;
+    int known;      /**< configurations that an earlier search had tried */
+    double seconds;
+    char note[256]; /**< why a result is not kept on disk, or why the search ended early; or "" */
+} clattn_tune_report;
+
+/**
+ * Searches the fastest kernel and configuration for the problem of a plan, on private tensors of
+ * its sizes, strides and dtypes. Every candidate must first be right: each element of the outputs
+ * written, nothing beside them, rows equal to sums in double, twice the same bits. The result is
+ * stored for the problem's bucket and used by plans made afterwards; the plan itself stays as it
+ * is. A search that ended early goes on where it was when it is called again.
+ *
+ * @param params  NULL for the defaults
+ * @param report  may be NULL
+ * @return CLATTN_OK, CLATTN_ERR_ARG, CLATTN_ERR_UNSUPPORTED (a plan that launches nothing; another
+ *         process tunes on this device), CLATTN_ERR_MEMORY, CLATTN_ERR_DEVICE
+ */
+CLATTN_API clattn_status clattn_plan_tune(clattn_plan *plan,
+                                          const struct clattn_tune_params *params,
+                                          clattn_tune_report *report);
+
+/**
+ * The whole of a worker process: serves the tuner at the other end of descriptor 0 until that
+ * closes. To be called before anything that uses OpenCL. @return an exit status
+ */
+CLATTN_API int clattn_tune_worker(void);
+
 #ifdef __cplusplus
 }
 #endif

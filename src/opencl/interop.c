@@ -46,6 +46,7 @@ clattn_status clattn_ctx_wrap_opencl(cl_context context, cl_command_queue queue,
     clattn_ctx *ctx = cla_ctx_new(params);
     if (!ctx)
         return CLATTN_ERR_MEMORY;
+    ctx->adopted = true;
     const clattn_status s = wrap(ctx, context, queue, params);
     if (s != CLATTN_OK)
         cla_ctx_release(ctx);

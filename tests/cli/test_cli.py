@@ -12,7 +12,7 @@ from cli_harness import (BAD_INPUT, BENCH_KEYS, MISMATCH, NO_DEVICE, USAGE, clos
                          npy_bytes, npy_with_header, random_values, read_npy, write)
 
 COMMANDS = ["devices", "kernels", "attention", "argmax", "linear-attention", "project", "run",
-            "verify", "bench", "cost", "wisdom", "doctor"]
+            "verify", "bench", "cost", "tune", "wisdom", "doctor"]
 
 
 # ---- what attention should be, for one head ----

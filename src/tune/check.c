@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "truth.h"
+
+/* ---- what was written ---- */
+
+static bool is_poison(const cla_subject_part *part, const unsigned char *element, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (element[i] != part->poison)
+            return false;
+    return true;
+}
+
+/* Elements of a view that were not written. */
+static size_t count_poison(const cla_subject_part *part, const cla_view *view, size_t *elements)
+{
+    const size_t size = clattn_dtype_size((clattn_dtype)view->dtype);
+    int64_t at[CLATTN_MAX_RANK] = { 0 }, shape[CLATTN_MAX_RANK];
+    size_t poisoned = 0;
+    *elements = 0;
+    for (int a = 0; a < CLATTN_MAX_RANK; a++)
+        shape[a] = view->stride[a] > 0 ? view->shape[a] : 1;
+    for (int axis = 0; axis >= 0;) {
+        int64_t i = view->offset;
+        for (int a = 0; a < CLATTN_MAX_RANK; a++)
+            i += at[a] * view->stride[a];
+        poisoned += is_poison(part, part->host + (size_t)i * size, size);
+        ++*elements;
+        for (axis = CLATTN_MAX_RANK - 1; axis >= 0 && ++at[axis] == shape[axis]; axis--)
+            at[axis] = 0;
+    }
+    return poisoned;
+}
+
+/* Exactly the elements of the view were written: all of them, and no byte of the rest. */
+static bool written_right(const cla_subject_part *part, const cla_view *view, char *why,
+                          size_t size)
+{
+    const size_t width = clattn_dtype_size((clattn_dtype)view->dtype);
+    size_t elements, clean = 0;
+    const size_t missing = count_poison(part, view, &elements), all = part->bytes / width;
+    if (missing > 0) {
+        snprintf(why, size, "%zu of %zu elements of %s were not written", missing, elements,
+                 part->slot->name);
+        return false;
+    }
+    for (size_t i = 0; i < all; i++)
+        clean += is_poison(part, part->host + i * width, width);
+    if (clean == all - elements)
+        return true;
+    snprintf(why, size, "%zu elements beside those of %s were overwritten", all - elements - clean,
+             part->slot->name);
+    return false;
+}
+
+/* ---- one problem ---- */
+
+static bool failed(const cla_subject *s, char *why, size_t size)
+{
+    snprintf(why, size, "%s", clattn_error(s->ctx));
+    return false;
+}
+
+static clattn_status run_clean(cla_subject *s, clattn_plan *plan, const void *shape, bool again)
+{
+    CLA_TRY(cla_subject_poison(s));
+    CLA_TRY(cla_subject_run(s, plan, shape, 0));
+    return cla_subject_read(s, again);
+}
+
+/* Rows of ragged outputs that belong to no sequence do not exist here: sequences fill the rows. */
+static bool right_on(cla_subject *s, clattn_plan *plan, const void *shape, uint64_t seed, char *why,
+                     size_t size)
+{
+    cla_problem host;
+    if (run_clean(s, plan, shape, false) != CLATTN_OK)
+        return failed(s, why, size);
+    cla_subject_on_host(s, shape, &host);
+    for (int i = 0; i < s->num_parts; i++)
+        if (s->parts[i].slot->written
+            && !written_right(&s->parts[i], cla_slot_view(s->parts[i].slot, host.bytes), why, size))
+            return false;
+    if (!cla_truth_holds(s->op, host.bytes, seed, why, size))
+        return false;
+    if (run_clean(s, plan, shape, true) != CLATTN_OK)
+        return failed(s, why, size);
+    for (int i = 0; i < s->num_parts; i++) {
+        const cla_subject_part *part = &s->parts[i];
+        if (part->slot->written && memcmp(part->host, part->again, part->bytes) != 0) {
+            snprintf(why, size, "two runs gave different bits in %s", part->slot->name);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A corner that the kernel cannot do is no fault: its limits are about sizes. */
+static bool right_in_corner(cla_subject *s, const cla_choice *choice, uint64_t seed, char *why,
+                            size_t size)
+{
+    cla_problem corner;
+    clattn_plan *plan;
+    const cla_pin pin = { choice->kernel->name, choice->t };
+    if (!cla_subject_corner(s->op, s->problem.bytes, &corner)
+        || !cla_kernel_legal(choice->kernel, &s->ctx->dev, corner.bytes, choice->t))
+        return true;
+    if (cla_plan_make(s->ctx, s->op, corner.bytes, &pin, &plan) != CLATTN_OK)
+        return failed(s, why, size);
+    const bool right = right_on(s, plan, corner.bytes, seed, why, size);
+    clattn_plan_destroy(&plan);
+    return right;
+}
+
+bool cla_check(cla_subject *s, clattn_plan *plan, uint64_t seed, char *why, size_t size)
+{
+    return right_in_corner(s, &plan->choices[0], seed, why, size)
+           && right_on(s, plan, s->problem.bytes, seed, why, size);
+}

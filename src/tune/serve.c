@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The worker process itself. */
+#include <clattn/tuning.h>
+
+#include <stdio.h>
+#include <string.h>
+#ifdef __linux__
+#include <signal.h>
+#include <sys/prctl.h>
+#endif
+
+#include "wire.h"
+
+enum { SOCKET = 0 };
+
+static const cla_op *op_of(const char *name)
+{
+    const cla_op *const ops[] = { &cla_op_attention, &cla_op_argmax,     &cla_op_linear_attention,
+                                  &cla_op_merge,     &cla_op_projection, &cla_op_rope };
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
+        if (strcmp(ops[i]->name, name) == 0)
+            return ops[i];
+    return NULL;
+}
+
+static bool open_bench(const cla_message_open *m, clattn_ctx **ctx, cla_bench *bench, char *why,
+                       size_t size)
+{
+    const cla_op *op = op_of(m->op);
+    snprintf(why, size, "the worker cannot open device %s", m->device);
+    if (!op
+        || clattn_ctx_create(clattn_ctx_params(.device = m->device, .num_threads = m->threads), ctx)
+               != CLATTN_OK)
+        return false;
+    if (strcmp((*ctx)->dev.info.name, m->name) != 0) {
+        snprintf(why, size, "device %s is %.100s in the worker", m->device, (*ctx)->dev.info.name);
+        return false;
+    }
+    if (cla_bench_make(*ctx, op, m->problem.bytes, m->seed, bench) == CLATTN_OK)
+        return true;
+    snprintf(why, size, "%.200s", clattn_error(*ctx));
+    return false;
+}
+
+static bool answer(cla_bench *bench, cla_message_try *m)
+{
+    cla_bench_result result = { .verdict = CLA_VERDICT_REJECTED };
+    m->kernel[sizeof m->kernel - 1] = '\0';
+    const cla_kernel *kernel = cla_kernel_find(m->kernel);
+    int t[CLA_MAX_TUNABLES];
+    for (int i = 0; i < CLA_MAX_TUNABLES; i++)
+        t[i] = m->t[i];
+    if (kernel)
+        cla_bench_sample(bench, kernel, t, m->fresh, m->limit_us, &result);
+    return cla_wire_send(SOCKET, CLA_MESSAGE_RESULT, &result, sizeof result);
+}
+
+int clattn_tune_worker(void)
+{
+    static cla_message_open open;
+    static cla_bench bench;
+    cla_message_ready ready = { .ready = 0 };
+    cla_message_try m;
+    clattn_ctx *ctx = NULL;
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a candidate that hangs must not outlive the tuner */
+#endif
+    if (cla_wire_receive(SOCKET, CLA_MESSAGE_OPEN, &open, sizeof open, -1) != CLA_WIRE_OK
+        || strncmp(open.build, cla_wire_build(), sizeof open.build) != 0)
+        return 1;
+    ready.ready = open_bench(&open, &ctx, &bench, ready.why_not, sizeof ready.why_not);
+    bool connected = cla_wire_send(SOCKET, CLA_MESSAGE_READY, &ready, sizeof ready);
+    while (connected && ready.ready
+           && cla_wire_receive(SOCKET, CLA_MESSAGE_TRY, &m, sizeof m, -1) == CLA_WIRE_OK)
+        connected = answer(&bench, &m);
+    cla_bench_free(&bench);
+    clattn_ctx_destroy(&ctx);
+    return ready.ready ? 0 : 1;
+}

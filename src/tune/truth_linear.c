@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Linear attention: rows by their pairs of query and key, states by sums over the keys. */
+#include <math.h>
+#include <stddef.h>
+
+#include "truth_parts.h"
+
+enum { STATE_ROWS = 3 };
+
+typedef struct span {
+    int64_t q0, k0, nq, nk;
+} span;
+
+static span span_of(const cla_linear *p, int64_t b)
+{
+    if (!p->ragged)
+        return (span){ 0, 0, p->Nq, p->Nk };
+    const int64_t q0 = cla_truth_int(&p->cu_q, b * p->cu_q.stride[0]);
+    const int64_t k0 = cla_truth_int(&p->cu_k, b * p->cu_k.stride[0]);
+    return (span){ q0, k0, cla_truth_int(&p->cu_q, (b + 1) * p->cu_q.stride[0]) - q0,
+                   cla_truth_int(&p->cu_k, (b + 1) * p->cu_k.stride[0]) - k0 };
+}
+
+static int64_t row_at(const cla_linear *p, const cla_view *view, int64_t b, int64_t h, int64_t i)
+{
+    return (p->ragged ? 0 : b * view->stride[0]) + h * view->stride[1] + i * view->stride[2];
+}
+
+static double mapped(const cla_linear *p, double x)
+{
+    switch (p->map) {
+    case CLATTN_MAP_RELU:
+        return x > 0 ? x : 0;
+    case CLATTN_MAP_ELU1:
+        return x > 0 ? x + 1 : exp(x);
+    case CLATTN_MAP_EXP:
+        return exp(x);
+    default:
+        return x;
+    }
+}
+
+/* Feature f of the row at x, each number times factor. */
+static double feature(const cla_linear *p, const cla_view *view, int64_t at, double factor,
+                      int64_t f)
+{
+    const int64_t D = p->D;
+    if (p->map != CLATTN_MAP_POLY2)
+        return mapped(p, factor * cla_truth_at(view, at + f));
+    if (f == 0)
+        return (double)p->c;
+    if (f <= D)
+        return sqrt(2 * (double)p->c) * factor * cla_truth_at(view, at + f - 1);
+    if (f <= 2 * D)
+        return pow(factor * cla_truth_at(view, at + f - 1 - D), 2);
+    int64_t a = 0, left = f - 1 - 2 * D;
+    for (; left >= D - 1 - a; a++)
+        left -= D - 1 - a;
+    return sqrt(2) * factor * factor * cla_truth_at(view, at + a)
+           * cla_truth_at(view, at + a + 1 + left);
+}
+
+/* phi(q).phi(k), and in *size the sum of the magnitudes of its terms. */
+static double kernel_of(const cla_linear *p, int64_t q, int64_t k, double *size)
+{
+    const double scale = (double)p->scale;
+    double sum = 0, total = 0;
+    for (int64_t d = 0; d < p->D; d++) {
+        double x = scale * cla_truth_at(&p->q, q + d), y = cla_truth_at(&p->k, k + d);
+        if (p->map != CLATTN_MAP_POLY2) {
+            x = mapped(p, x);
+            y = mapped(p, y);
+        }
+        sum += x * y;
+        total += fabs(x * y);
+    }
+    const double c = (double)p->c;
+    *size = p->map == CLATTN_MAP_POLY2 ? (total + c) * (total + c) : total;
+    return p->map == CLATTN_MAP_POLY2 ? (sum + c) * (sum + c) : sum;
+}
+
+/* A sum of weights times values, one column (or the weights alone), with its magnitude. */
+typedef struct sums {
+    double value, size;
+} sums;
+
+static void add(sums *s, double w, double w_size, double v)
+{
+    s->value += w * v;
+    s->size += w_size * fabs(v);
+}
+
+/* Column d of the numerator; d = -1: the denominator. */
+static sums column(const cla_linear *p, const span *s, int64_t b, int64_t h, int64_t i, int64_t d)
+{
+    const int64_t hk = h / p->G, q = row_at(p, &p->q, b, h, s->q0 + i);
+    const int64_t last = p->causal ? i + 1 : s->nk;
+    sums out = { 0, 0 };
+    for (int64_t j = 0; j < last; j++) {
+        double size;
+        const double w = kernel_of(p, q, row_at(p, &p->k, b, hk, s->k0 + j), &size);
+        add(&out, w, size, d < 0 ? 1 : cla_truth_at(&p->v, row_at(p, &p->v, b, hk, s->k0 + j) + d));
+    }
+    for (int64_t f = 0; p->has_in && f < p->F; f++) {
+        const double w = feature(p, &p->q, q, (double)p->scale, f);
+        const int64_t *z = p->in_z.stride, *kv = p->in_kv.stride;
+        add(&out, w, fabs(w),
+            d < 0 ? cla_truth_at(&p->in_z, b * z[0] + hk * z[1] + f)
+                  : cla_truth_at(&p->in_kv, b * kv[0] + hk * kv[1] + f * kv[2] + d));
+    }
+    return out;
+}
+
+static bool row_holds(const cla_linear *p, const cla_judge *judge, int64_t number)
+{
+    const int64_t i = number % p->Nq, h = number / p->Nq % p->Hq, b = number / p->Nq / p->Hq;
+    const span s = span_of(p, b);
+    if (i >= s.nq)
+        return true;
+    const double off = CLA_ROUNDING * (2 * p->D + 64 + 4 * sqrt((double)s.nk + p->F));
+    const sums den = p->normalized ? column(p, &s, b, h, i, -1) : (sums){ 1, 1 };
+    if (den.value != 0 && off * den.size > fabs(den.value) / 4)
+        return true; /* f32 cannot tell the denominator from 0 */
+    const int64_t columns[] = { 0, p->Dv / 2, p->Dv - 1, (int64_t)(judge->seed % (unsigned)p->Dv) };
+    for (int k = 0; k < 4; k++) {
+        const sums num = column(p, &s, b, h, i, columns[k]);
+        const double want = den.value == 0 ? 0 : num.value / den.value;
+        const double allowed = den.value == 0
+                                   ? 0
+                                   : 2 * off * (num.size + fabs(want) * den.size) / fabs(den.value)
+                                         + 2 * cla_truth_ulp(p->out_type, fabs(want));
+        const double got = cla_truth_at(&p->o, row_at(p, &p->o, b, h, s.q0 + i) + columns[k]);
+        if (!cla_truth_near(judge, "o", number, columns[k], got, want, allowed))
+            return false;
+    }
+    return true;
+}
+
+static bool state_holds(const cla_linear *p, const cla_judge *judge, int64_t b, int64_t h,
+                        int64_t f, int64_t d)
+{
+    const span s = span_of(p, b);
+    const int64_t *kv = p->in_kv.stride, *z = p->in_z.stride;
+    sums wide = { 0, 0 }, thin = { 0, 0 };
+    if (p->has_in) {
+        add(&wide, 1, 1, cla_truth_at(&p->in_kv, b * kv[0] + h * kv[1] + f * kv[2] + d));
+        add(&thin, 1, 1, cla_truth_at(&p->in_z, b * z[0] + h * z[1] + f));
+    }
+    for (int64_t j = 0; j < s.nk; j++) {
+        const double w = feature(p, &p->k, row_at(p, &p->k, b, h, s.k0 + j), 1, f);
+        add(&wide, w, fabs(w), cla_truth_at(&p->v, row_at(p, &p->v, b, h, s.k0 + j) + d));
+        add(&thin, w, fabs(w), 1);
+    }
+    const double off = CLA_ROUNDING * (64 + 4 * sqrt((double)s.nk));
+    kv = p->out_kv.stride;
+    z = p->out_z.stride;
+    return cla_truth_near(judge, "state_out_kv", f, d,
+                          cla_truth_at(&p->out_kv, b * kv[0] + h * kv[1] + f * kv[2] + d),
+                          wide.value, off * wide.size)
+           && cla_truth_near(judge, "state_out_z", f, 0,
+                             cla_truth_at(&p->out_z, b * z[0] + h * z[1] + f), thin.value,
+                             off * thin.size);
+}
+
+bool cla_truth_linear(const cla_linear *p, const cla_judge *judge)
+{
+    const int64_t total = (int64_t)p->B * p->Hq * p->Nq;
+    for (int n = 0;; n++) {
+        const double features = p->has_in ? 4.0 * p->F : 0;
+        const int64_t number = cla_truth_row(judge, total, 50.0 * p->Nk * p->D + 50 * features, n);
+        if (number < 0)
+            break;
+        if (!row_holds(p, judge, number))
+            return false;
+    }
+    for (int n = 0; p->has_out && n < STATE_ROWS; n++) {
+        const uint64_t pick = (judge->seed + 1) * (uint64_t)(n + 1) * 7919;
+        const int64_t b = n == 0 ? 0 : p->B - 1, h = n == 0 ? 0 : p->Hk - 1;
+        const int64_t f = n == 0 ? 0 : n == 1 ? p->F - 1 : (int64_t)(pick % (unsigned)p->F);
+        if (!state_holds(p, judge, b, h, f, n == 0 ? 0 : (int64_t)(pick % (unsigned)p->Dv)))
+            return false;
+    }
+    return true;
+}
