@@ -12,6 +12,7 @@ enum {
     KICK_STEPS = 4,   /* random steps away from the best point */
     MAX_PAIRS = 18,   /* moves of two axes tried from one point */
     MAX_MOVES = 256,
+    MAX_IDLE = 24,
     MAX_TRIES = 10000, /* random points until one is taken whatever its kernel */
     MAX_FINALISTS = 16,
     SURE_ROUNDS = 5, /* of the finals before anyone leaves */
@@ -262,11 +263,14 @@ static bool explore(search *s)
     for (int i = s->options->num_seeds - s->options->num_late; i < s->options->num_seeds; i++)
         if (cla_space_legal(s->space, s->options->seeds[i]))
             evaluate(s, s->options->seeds[i]);
-    for (int turn = 0; !spent(s) && !complete(s) && s->race.best >= 0; turn++) {
+    int idle = 0; /* turns in a row that found nothing new */
+    for (int turn = 0; !spent(s) && !complete(s) && s->race.best >= 0 && idle < MAX_IDLE; turn++) {
+        const int evals = s->evals;
         if (turn % 3 == 0)
             walk(s, runner_up(s));
         else
             walk(s, evaluate(s, turn % 3 == 1 ? random_legal(s) : kicked(s)));
+        idle = s->evals == evals ? idle + 1 : 0;
     }
     /* A small space: what the walks left out. Rejected points alone leave no best to walk from. */
     return spent(s) || try_all(s);
