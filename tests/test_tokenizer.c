@@ -75,6 +75,34 @@ START_TEST(golden)
 }
 END_TEST
 
+/* Older files do not say which kind of model they hold. */
+START_TEST(unnamed_model)
+{
+    static const char *const folders[] = { "bpe-json", "wordpiece-json" };
+    const char *text = "The kernels don't fit.";
+    clm_ids want = { 0 }, got = { 0 };
+    clm_tokenizer *t = open_tokenizer(folders[_i]);
+    char path[8192];
+    json_t *root;
+
+    MUST(clm_encode(t, text, &want, &fault));
+    clm_tokenizer_close(&t);
+    snprintf(path, sizeof path, "%s/%s", data, folders[_i]);
+    MUST(clm_read_json(path, "tokenizer.json", &root, &fault));
+    json_object_del(json_object_get(root, "model"), "type");
+    snprintf(path, sizeof path, "%s/tokenizer.json", suite_dir());
+    ck_assert_int_eq(json_dump_file(root, path, 0), 0);
+    json_decref(root);
+    MUST(clm_tokenizer_open(suite_dir(), _i ? CLM_BERT : CLM_GPT2, &t, &fault));
+    MUST(clm_encode(t, text, &got, &fault));
+    ck_assert_int_eq(got.count, want.count);
+    ck_assert_int_eq(memcmp(got.id, want.id, (size_t)got.count * sizeof *got.id), 0);
+    clm_ids_free(&got);
+    clm_ids_free(&want);
+    clm_tokenizer_close(&t);
+}
+END_TEST
+
 /* Byte pairs lose nothing. */
 START_TEST(round_trip)
 {
@@ -154,6 +182,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("tokenizer");
 
     tcase_add_loop_test(t, golden, 0, sizeof kinds / sizeof kinds[0]);
+    tcase_add_loop_test(t, unnamed_model, 0, 2);
     tcase_add_test(t, round_trip);
     tcase_add_test(t, reading_out);
     tcase_add_test(t, long_words);

@@ -32,8 +32,7 @@ static bool add_vocab(clm_tokenizer *t, const char *what, json_t *vocab, clm_fau
     json_t *id;
     if (!json_is_object(vocab))
         return clm_fail(f, "%s has no vocabulary", what);
-    json_object_foreach(vocab, text, id)
-    {
+    json_object_foreach (vocab, text, id) {
         if (!json_is_integer(id))
             return clm_fail(f, "%s: token \"%.40s\" has no whole number", what, text);
         if (!add_token(t, json_integer_value(id), text, f))
@@ -305,10 +304,18 @@ static bool read_added(clm_tokenizer *t, const json_t *added, clm_fault *f)
     return true;
 }
 
+/* Older files do not name the type: only byte pairs have merges. */
+static const char *model_type(const json_t *model)
+{
+    if (json_object_get(model, "type") || !json_object_get(model, "vocab"))
+        return type_of(model);
+    return json_object_get(model, "merges") ? "BPE" : "WordPiece";
+}
+
 static bool read_parts(clm_tokenizer *t, const json_t *root, clm_fault *f)
 {
     const json_t *model = json_object_get(root, "model");
-    const char *type = type_of(model);
+    const char *type = model_type(model);
     t->bpe = strcmp(type, "BPE") == 0;
     if (!t->bpe && strcmp(type, "WordPiece") != 0)
         return clm_fail(f, "tokenizer.json: the model is %.40s; WordPiece and BPE are possible",
