@@ -48,7 +48,12 @@ START_TEST(creation)
     BAD(ERR_ARG, "dtype is i32", p.dtype = CLATTN_I32);
     BAD(ERR_ARG, "dtype is", p.dtype = (clattn_dtype)77);
     BAD(ERR_SHAPE, "sequences of|are more than", p.sequences = 1 << 28, p.page_rows = 16);
-    BAD(ERR_VERSION, "kv_create", p.struct_size += 64);
+    struct {
+        params p;
+        char more[64];
+    } newer = { good, { 1 } };
+    newer.p.struct_size = sizeof newer;
+    FAILS(ctx, ERR_VERSION, "kv_create", call(&newer.p));
     FAILS(ctx, ERR_ARG, "params is NULL", clattn_kv_create(ctx, NULL, &kv));
     FAILS(ctx, ERR_ARG, "out is NULL", clattn_kv_create(ctx, &good, NULL));
     ck_assert_ptr_null(kv);
@@ -128,7 +133,12 @@ static void bad_appends(clattn_ctx *ctx, kv_model *m)
         p.rotary = CLATTN_ROTARY_NEOX, p.rotary_base = 0.5f);
     BAD(ERR_ARG, "kernel|no_such_kernel", p.kernel = "no_such_kernel");
     BAD(ERR_ARG, "kv is NULL", p.kv = NULL);
-    BAD(ERR_VERSION, "kv_append", p.struct_size += 64);
+    struct {
+        params p;
+        char more[64];
+    } newer = { good, { 1 } };
+    newer.p.struct_size = sizeof newer;
+    FAILS(ctx, ERR_VERSION, "kv_append", call(&newer.p));
     FAILS(ctx, ERR_ARG, "params is NULL", clattn_kv_append(ctx, NULL));
 #undef call
 }

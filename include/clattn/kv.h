@@ -39,7 +39,8 @@ struct clattn_kv_params {
  *            inf in it reads back as NaN.
  * Pages      A sequence takes pages as it grows and gives them back. Forks share pages until one
  *            of them writes: then it gets a copy of the page (copy on write). With a window, pages
- *            that no row can see any more go back as well.
+ *            that no row can see any more go back as well; attention then counts the rows that
+ *            are held (masks, probabilities, indices): key 0 is row clattn_kv_first().
  * Order      The calls below take effect in the order in which they are made, together with all
  *            work queued on the context. A call that fails leaves the cache as it was, unless it
  *            is the device that failed.
