@@ -8,6 +8,7 @@
  * the rows beside it, nor on the number of threads.
  */
 #include "block_score.h"
+#include "block_values.h"
 
 extern const cla_block_ops CLA_BLOCK_OPS;
 
@@ -105,11 +106,17 @@ static void attend_tile(state *s, block *b)
     float *scores = s->task->scratch + s->at.scores;
     const bool partial = score_tile(s, b, columns.begin, columns.end, scores);
     softmax_tile(s, b, columns.begin, columns.end, scores);
+    const int j = keys.begin - s->tile.begin;
+    if (s->values_direct && !partial) {
+        direct_values(s, b, keys, scores + j);
+        return;
+    }
+    if (!s->tile.v)
+        tile_values(s);
     if (partial && !values_finite(s)) {
         add_visible_values(s, b, keys, scores);
         return;
     }
-    const int j = keys.begin - s->tile.begin;
     b->gemm->values(scores + j, s->tile.v + j * s->tile.v_ld, s->tile.v_ld, keys.end - keys.begin,
                     b->o, s->value_ld);
 }

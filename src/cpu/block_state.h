@@ -35,7 +35,7 @@ typedef struct tile {
     cla_range keys;      /* those that the task sees; others may not be there */
     const float *k;      /* panels */
     int ahead;           /* keys to the next tile; 0: there is none */
-    const float *v;      /* row of key begin */
+    const float *v;      /* row of key begin; NULL: see tile_values() */
     ptrdiff_t v_ld;
     int finite;          /* are all values? -1: not looked at */
 } tile;
@@ -49,6 +49,7 @@ typedef struct state {
     int value_ld;
     bool direct;         /* few rows: keys are not packed, see block_direct.h */
     bool values_in_place;
+    bool values_direct;  /* few rows: values are not copied, see block_values.h */
     int num_blocks;
     block blocks[CLA_TASK_ROWS / BLOCK_ROWS];
     tile tile;
@@ -230,6 +231,8 @@ static void state_init(state *s, const cla_task *t)
     s->direct = (int64_t)p->G * t->seq.nq <= CLA_DIRECT_ROWS;
     s->values_in_place =
         p->kv_type == CLATTN_F32 && !p->paged && p->Dv == s->value_ld && !s->direct;
+    s->values_direct = s->direct && !p->paged && p->kv_type != CLATTN_I8
+                    && p->kv_type != CLATTN_I4;
     if (s->direct)
         widen_queries(s, t->scratch + s->at.q);
     for (int row = 0; row < t->rows && !s->direct; row += CLA_BLOCK_ROWS)
@@ -280,7 +283,27 @@ static void copy_values(const state *s, cla_range keys, float *out)
         copy_values_of(CLATTN_F32, s, keys, out);
 }
 
-/* Puts the keys of seen that lie in the tile at begin in front of the blocks. */
+/* Puts the values of the tile's keys in front of the blocks, as floats. */
+static void tile_values(state *s)
+{
+    const cla_task *t = s->task;
+    const cla_attn *p = s->p;
+    tile *now = &s->tile;
+    if (s->values_in_place) {
+        now->v = (const float *)cla_value_row(p, &t->seq, t->hk, now->begin).at;
+        now->v_ld = p->v.stride[2];
+    } else {
+        const size_t before = (size_t)(now->keys.begin - now->begin) * s->value_ld;
+        copy_values(s, now->keys, t->scratch + s->at.values + before);
+        now->v = t->scratch + s->at.values;
+        now->v_ld = s->value_ld;
+    }
+}
+
+/*
+ * Puts the keys of seen that lie in the tile at begin in front of the blocks. Few rows read values
+ * where they lie, see block_values.h, unless some keys are masked.
+ */
 static void tile_init(state *s, int begin, cla_range seen, bool values)
 {
     const cla_task *t = s->task;
@@ -298,17 +321,8 @@ static void tile_init(state *s, int begin, cla_range seen, bool values)
         pack_keys(p, &t->seq, t->hk, panel, count, t->scratch + s->at.keys + before);
         now->k = t->scratch + s->at.keys;
     }
-    if (!values)
-        return;
-    if (s->values_in_place) {
-        now->v = (const float *)cla_value_row(p, &t->seq, t->hk, begin).at;
-        now->v_ld = p->v.stride[2];
-    } else {
-        const size_t before = (size_t)(keys.begin - begin) * s->value_ld;
-        copy_values(s, keys, t->scratch + s->at.values + before);
-        now->v = t->scratch + s->at.values;
-        now->v_ld = s->value_ld;
-    }
+    if (values && !s->values_direct)
+        tile_values(s);
 }
 
 #endif

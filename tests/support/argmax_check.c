@@ -61,13 +61,18 @@ void argmax_check(attn_run *run)
     const attn_data *d = run->data;
     const ref_attn *ref = &d->ref;
     const size_t size = clattn_dtype_size(d->spec.out);
-    const size_t v_count = (d->cu_k ? 1 : (size_t)ref->B) * d->k_rows * ref->Hk * ref->Dv;
+    const bool cached = d->spec.kv != CLATTN_NONE;
+    const size_t v_count =
+        cached ? (size_t)ref->B * d->k_rows * ref->Hk * ref->Dv
+               : (size_t)clattn_tensor_count(&run->v.tensor);
     argmax_results r = { .ref = ref, .row_bytes = size * (size_t)ref->Dv };
 
     r.o = memory_alloc(d->count_o * size);
     r.v = memory_alloc(v_count * size);
     memory_get_bytes(&run->o, "o", r.o);
-    for (size_t i = 0; i < v_count; i++)
+    if (!cached)
+        memory_get_bytes(&run->v, "v", r.v);
+    for (size_t i = 0; i < v_count && cached; i++)
         storage_put(d->spec.out, r.v, i, d->v[i]);
     if (run->argmax.index.dtype != CLATTN_NONE) {
         r.index = memory_alloc(d->count_lse * sizeof *r.index);
