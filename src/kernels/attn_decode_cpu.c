@@ -27,7 +27,9 @@ static size_t num_rows(const cla_attn *p)
 
 /*
  * Measured against attn_prefill_cpu on PoCL, Nk 4096: packing K costs as much as reading it for
- * about 12 rows of one key head; f16 and bf16 have V packed too.
+ * about 12 rows of one key head; f16 and bf16 have V packed too. attn_prefill_cpu takes the rows of
+ * each query head by themselves, at least four at a time: with fewer it wastes most of its work,
+ * however many heads share a key.
  */
 static int priority(const cla_dev *dev, const void *problem)
 {
@@ -35,7 +37,7 @@ static int priority(const cla_dev *dev, const void *problem)
     const size_t few = p->kv_type == CLATTN_F32 && !p->paged ? 12 : 16;
     if (!cla_dev_is_vector_cpu(dev))
         return 0;
-    return num_rows(p) <= few ? 110 : 90;
+    return num_rows(p) <= few || p->Nq < 4 ? 110 : 90;
 }
 
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
