@@ -9,10 +9,12 @@
 
 #include "compare.h"
 #include "kernel_run.h"
+#include "kv_model.h"
 #include "linear_case.h"
 #include "projection_case.h"
 #include "rope_case.h"
 #include "row_case.h"
+#include "sample_append.h"
 #include "sample_linear.h"
 #include "sample_projection.h"
 #include "sample_row.h"
@@ -33,6 +35,8 @@ static const attn_spec specs[] = {
     { .name = "everything, ragged", .B = 3, .Hq = 2, .Hk = 1, .D = 5, .Dv = 3, .in = CLATTN_BF16,
       .lens_q = lens_q, .lens_k = lens_k, .lse = true, .mask = true, .bias = true,
       .alibi = true, .sinks = true, .softcap = 10, .window = true, .left = 6, .right = 2 },
+    { .name = "pages of i4", .B = 3, .Hq = 2, .Hk = 1, .Nq = 2, .Nk = 9, .D = 35, .Dv = 3,
+      .lens_k = lens_k, .kv = CLATTN_I4, .page_rows = 16, .lse = true },
 };
 enum { NUM_SPECS = sizeof specs / sizeof specs[0] };
 
@@ -177,9 +181,35 @@ static void check_linear(const cla_kernel *kernel)
     }
 }
 
+static void check_append(const cla_kernel *kernel)
+{
+    static const clattn_dtype types[] = { CLATTN_F16, CLATTN_I8, CLATTN_I4 };
+    for (int i = 0; i < 3; i++) {
+        kv_model m;
+        kv_input in;
+        test_rng rng = { suite_seed() };
+        kv_model_make(&m, suite_ctx(), clattn_kv_params(.sequences = 2, .heads = 2, .key_width = 36,
+                                                        .value_width = 5, .capacity = 40,
+                                                        .dtype = types[i],
+                                                        .page_rows = i ? 16 : 0));
+        kv_input_make(&in, &m, 0, 2, 3, CLATTN_F32, &rng);
+        in.kernel = kernel->name;
+        compare_label("%s, %s", kernel->name, clattn_dtype_name(types[i]));
+        OK(suite_ctx(), kv_model_append(&m, &in));
+        kv_model_check(&m);
+        kv_input_free(&in);
+        kv_model_free(&m);
+    }
+}
+
 START_TEST(tiny)
 {
     const cla_kernel *kernel = kernels[_i];
+
+    if (kernel->stage == CLA_STAGE_APPEND) {
+        check_append(kernel);
+        return;
+    }
 
     if (kernel->stage == CLA_STAGE_PROJECTION) {
         check_projection(kernel, 2);
@@ -221,12 +251,14 @@ static bool is_single(const cla_kernel *kernel)
     const cla_rope rope = sample_rope(CLATTN_F32, false);
     const cla_rowwise rowwise = sample_rowwise(CLATTN_F32, false);
     const cla_embedding embedding = sample_embedding(CLATTN_F32, false);
+    const cla_append append = sample_append(CLATTN_F32, false);
     const cla_linear linear = sample_linear(16, 16, CLATTN_F32, false);
     const void *problem = kernel->stage == CLA_STAGE_MERGE        ? (const void *)&merge
                         : kernel->stage == CLA_STAGE_PROJECTION ? (const void *)&projection
                         : kernel->stage == CLA_STAGE_ROPE       ? (const void *)&rope
                         : kernel->stage == CLA_STAGE_ROWWISE    ? (const void *)&rowwise
                         : kernel->stage == CLA_STAGE_EMBEDDING  ? (const void *)&embedding
+                        : kernel->stage == CLA_STAGE_APPEND     ? (const void *)&append
                         : kernel->stage == CLA_STAGE_LINEAR     ? (const void *)&linear
                                                                   : &attention;
     int t[CLA_MAX_TUNABLES];
