@@ -113,11 +113,6 @@ static clattn_status make_buffer(clattn_kv *kv, int64_t row_bytes, clattn_buffer
     return clattn_buffer_create(kv->ctx, bytes, out);
 }
 
-static size_t state_count(const clattn_kv *kv)
-{
-    return (size_t)kv->pages.sequences * (CLA_KV_TABLE + (size_t)kv->pages.most);
-}
-
 static clattn_status make_memory(clattn_kv *kv)
 {
     const int64_t size = (int64_t)clattn_dtype_size(kv->dtype), f = sizeof(float);
@@ -125,10 +120,13 @@ static clattn_status make_memory(clattn_kv *kv)
     CLA_TRY(make_buffer(kv, row_elements(kv, kv->Dv) * size, &kv->v));
     CLA_TRY(make_buffer(kv, row_scales(kv, kv->D) * f, &kv->k_scale));
     CLA_TRY(make_buffer(kv, row_scales(kv, kv->Dv) * f, &kv->v_scale));
-    CLA_TRY(clattn_buffer_create(kv->ctx, state_count(kv) * sizeof(int32_t), &kv->state));
-    kv->mirror = calloc(state_count(kv), sizeof *kv->mirror);
+    const size_t head = cla_kv_state_head(kv);
+    const size_t table = (size_t)kv->pages.sequences * (size_t)kv->pages.most * sizeof(int32_t);
+    CLA_TRY(clattn_buffer_create(kv->ctx, head + table, &kv->state));
+    kv->mirror = calloc(1, head);
     CLA_REQUIRE(kv->ctx, kv->mirror, CLATTN_ERR_MEMORY, "kv_create: out of host memory");
-    return clattn_buffer_write(kv->state, 0, kv->mirror, state_count(kv) * sizeof(int32_t));
+    CLA_TRY(clattn_buffer_write(kv->state, 0, kv->mirror, head));
+    return clattn_buffer_write(kv->state, head, kv->pages.table, table);
 }
 
 void clattn_kv_destroy(clattn_kv **kv_ptr)

@@ -16,7 +16,7 @@ struct clattn_kv {
     clattn_buffer *k, *v, *k_scale, *v_scale;
     /* i32, as in enum below: what kernels know of the sequences */
     clattn_buffer *state;
-    int32_t *mirror; /* what is in state */
+    int32_t *mirror; /* what is in state before the table */
 };
 
 /* Where in state something about sequence b is; the table comes last. */
@@ -26,6 +26,12 @@ enum {
     CLA_KV_LENGTHS,   /* rows held */
     CLA_KV_TABLE,     /* [sequences][most] */
 };
+
+/* Bytes of state before the table. */
+static inline size_t cla_kv_state_head(const clattn_kv *kv)
+{
+    return CLA_KV_TABLE * (size_t)kv->pages.sequences * sizeof *kv->mirror;
+}
 
 /* Sequences [first, first + count) of the cache; op names the call. */
 clattn_status cla_kv_check(clattn_ctx *ctx, const char *op, const clattn_kv *kv, int64_t first,

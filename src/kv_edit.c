@@ -23,15 +23,30 @@ static void mirror_sequence(const clattn_kv *kv, int32_t b, int64_t grown)
     mirror_of(kv, CLA_KV_LENGTHS)[b] = (int32_t)rows;
 }
 
-/* Work that was queued before sees the old state, work queued after the new one. */
+static clattn_status upload_table(clattn_kv *kv)
+{
+    cla_kv_pages *p = &kv->pages;
+    const size_t row = (size_t)p->most * sizeof *p->table;
+    const size_t count = (size_t)(p->moved_end - p->moved_begin);
+    if (p->moved_end <= p->moved_begin)
+        return CLATTN_OK;
+    CLA_TRY(cla_buffer_write_later(
+        kv->state, cla_kv_state_head(kv) + (size_t)p->moved_begin * row,
+        p->table + (size_t)p->moved_begin * (size_t)p->most, count * row));
+    p->moved_begin = p->moved_end = 0;
+    return CLATTN_OK;
+}
+
+/*
+ * Work that was queued before sees the old state, work queued after the new one. A step of decoding
+ * seldom moves a page: then the table, which is nearly all of the state, stays as it is.
+ */
 static clattn_status upload(clattn_kv *kv, int32_t first, int32_t count, int64_t grown)
 {
-    const cla_kv_pages *p = &kv->pages;
     for (int32_t b = first; b < first + count; b++)
         mirror_sequence(kv, b, grown);
-    memcpy(mirror_of(kv, CLA_KV_TABLE), p->table,
-           (size_t)p->sequences * (size_t)p->most * sizeof *p->table);
-    return cla_buffer_write_later(kv->state, 0, kv->mirror, clattn_buffer_size(kv->state));
+    CLA_TRY(upload_table(kv));
+    return cla_buffer_write_later(kv->state, 0, kv->mirror, cla_kv_state_head(kv));
 }
 
 /* ---- copies ---- */
@@ -94,7 +109,7 @@ clattn_status cla_kv_grow(clattn_kv *kv, int32_t first, int32_t count, int64_t n
     if (s == CLATTN_OK)
         s = upload(kv, first, count, n);
     if (s != CLATTN_OK)
-        cla_kv_pages_undo(&kv->pages);
+        cla_kv_undo(kv);
     return s;
 }
 

@@ -9,6 +9,13 @@ static int32_t *pages_of(const cla_kv_pages *p, int32_t sequence)
     return p->table + (size_t)sequence * (size_t)p->most;
 }
 
+static void mark_moved(cla_kv_pages *p, int32_t first, int32_t count)
+{
+    const bool none = p->moved_begin == p->moved_end;
+    p->moved_begin = none || first < p->moved_begin ? first : p->moved_begin;
+    p->moved_end = none || first + count > p->moved_end ? first + count : p->moved_end;
+}
+
 static int32_t take_page(cla_kv_pages *p)
 {
     const int32_t page = p->free[--p->num_free];
@@ -72,12 +79,13 @@ int64_t cla_kv_rows(const cla_kv_pages *p, int32_t sequence)
 
 static void begin(cla_kv_pages *p, int32_t first, int32_t count)
 {
-    const size_t most = (size_t)p->most;
     p->first = first;
     p->count = count;
     p->num_steps = p->num_copies = 0;
     memcpy(p->old_seq, p->seq + first, (size_t)count * sizeof *p->seq);
-    memcpy(p->old_table, pages_of(p, first), (size_t)count * most * sizeof *p->table);
+    for (int32_t i = 0; i < count; i++)
+        memcpy(p->old_table + (size_t)i * (size_t)p->most, pages_of(p, first + i),
+               (size_t)p->seq[first + i].pages * sizeof *p->table);
 }
 
 /* Somebody else holds it. */
@@ -99,9 +107,14 @@ void cla_kv_pages_undo(cla_kv_pages *p)
             p->refs[step.page]++;
         }
     }
+    for (int32_t i = 0; i < p->count; i++) {
+        int32_t *pages = pages_of(p, p->first + i);
+        memset(pages, 0, (size_t)p->seq[p->first + i].pages * sizeof *pages);
+        memcpy(pages, p->old_table + (size_t)i * (size_t)p->most,
+               (size_t)p->old_seq[i].pages * sizeof *pages);
+    }
     memcpy(p->seq + p->first, p->old_seq, (size_t)p->count * sizeof *p->seq);
-    memcpy(pages_of(p, p->first), p->old_table,
-           (size_t)p->count * (size_t)p->most * sizeof *p->table);
+    mark_moved(p, p->first, p->count);
     p->count = p->num_copies = 0;
 }
 
@@ -122,6 +135,8 @@ static void slide(cla_kv_pages *p, int32_t sequence)
         drop_page(p, pages[gone++]);
     memmove(pages, pages + gone, (size_t)(s->pages - gone) * sizeof *pages);
     memset(pages + s->pages - gone, 0, (size_t)gone * sizeof *pages);
+    if (gone > 0)
+        mark_moved(p, sequence, 1);
     s->pages -= gone;
     s->base += (int64_t)gone * p->page_rows;
 }
@@ -167,6 +182,7 @@ static clattn_status own_last_page(clattn_ctx *ctx, cla_kv_pages *p, int32_t seq
     p->copies[p->num_copies++] = copy;
     drop_in_change(p, copy.from);
     *page = copy.to;
+    mark_moved(p, p->first, p->count); /* the longest of them may be another */
     return CLATTN_OK;
 }
 
@@ -181,6 +197,8 @@ static clattn_status grow(clattn_ctx *ctx, cla_kv_pages *p, int32_t sequence, in
     CLA_REQUIRE(ctx, wanted - s->pages <= p->num_free, CLATTN_ERR_SHAPE,
                 "kv_append: sequence %d needs %lld more pages, %d of %d are free", sequence,
                 (long long)(wanted - s->pages), p->num_free, p->num_pages);
+    if (s->pages < wanted)
+        mark_moved(p, sequence, 1);
     while (s->pages < wanted)
         pages_of(p, sequence)[s->pages++] = take_page(p);
     s->length += n;
@@ -214,6 +232,7 @@ void cla_kv_pages_truncate(cla_kv_pages *p, int32_t sequence, int64_t length)
     while (!p->fixed && s->pages > kept) {
         drop_page(p, pages[--s->pages]);
         pages[s->pages] = 0;
+        mark_moved(p, sequence, 1);
     }
     s->length = length;
     if (length == 0)
@@ -237,4 +256,5 @@ void cla_kv_pages_share(cla_kv_pages *p, const int32_t *from)
             drop_page(p, pages_of(p, b)[i]);
     memcpy(p->seq, seq, (size_t)p->sequences * sizeof *seq);
     memcpy(p->table, table, entries * sizeof *table);
+    mark_moved(p, 0, p->sequences);
 }

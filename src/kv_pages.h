@@ -38,6 +38,7 @@ typedef struct cla_kv_pages {
     int32_t *refs;           /* [num_pages] */
     int32_t *free;           /* a stack */
     int32_t num_free;
+    int32_t moved_begin, moved_end; /* sequences whose pages are not what the device knows */
 
     /* The change under way. */
     int32_t first, count;    /* sequences that it touches */

@@ -2,6 +2,7 @@
 /* clattn_kv_append: rows into a KV cache. */
 #include <string.h>
 
+#include "attn_cost.h"
 #include "kv.h"
 #include "op.h"
 #include "rotary.h"
@@ -26,23 +27,21 @@ static bool is_empty(const void *problem)
     return p->B == 0 || p->N == 0;
 }
 
-static double row_bytes(int type, int32_t width)
-{
-    if (type == CLATTN_I8)
-        return width + 4.0;
-    if (type == CLATTN_I4)
-        return (double)((width + 1) / 2) + 4.0 * ((width + 31) / 32);
-    return (double)width * (double)clattn_dtype_size((clattn_dtype)type);
-}
-
 static cla_work cost(const void *problem)
 {
     const cla_append *p = problem;
     const double rows = (double)p->B * p->Hk * p->N;
     return (cla_work){ .flops = rows * (p->rotary ? 3.0 * p->D : 0),
                        .bytes = rows
-                                * (row_bytes(p->in_type, p->D) + row_bytes(p->in_type, p->Dv)
-                                   + row_bytes(p->kv_type, p->D) + row_bytes(p->kv_type, p->Dv)) };
+                                * (cla_row_bytes(p->in_type, p->D) + cla_row_bytes(p->in_type, p->Dv)
+                                   + cla_row_bytes(p->kv_type, p->D)
+                                   + cla_row_bytes(p->kv_type, p->Dv)) };
+}
+
+static void rebase(void *problem, int64_t floats)
+{
+    cla_append *p = problem;
+    p->work_rows += floats;
 }
 
 static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
@@ -61,6 +60,7 @@ const cla_op cla_op_append = {
     .stages = { { CLA_STAGE_APPEND, NULL } },
     .empty = is_empty,
     .cost = cost,
+    .rebase = rebase,
 };
 
 /* ---- the problem ---- */

@@ -174,6 +174,7 @@ typedef struct cla_append {
     cla_view positions;     /* i32 [B]: its position */
     cla_view table;         /* i32 [B][pages of a sequence] */
     cla_view work;
+    int64_t work_rows;      /* set by bind(): floats in work, scratch of the native CPU */
 } cla_append;
 
 /*

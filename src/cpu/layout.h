@@ -28,6 +28,9 @@ cla_layout cla_layout_of(const cla_attn *p, const int *t);
 /* Workspace of attn_probs_native. */
 size_t cla_cpu_probs_bytes(const cla_attn *p);
 
+/* Workspace of kv_append_native. */
+size_t cla_cpu_append_bytes(const cla_append *p);
+
 /* Workspace of argmax_native; writes splits, split_keys and work_o. */
 size_t cla_cpu_argmax_bytes(cla_attn *p);
 
