@@ -25,13 +25,20 @@ static double visible_pairs(const cla_attn *p, int64_t nq, int64_t nk)
     return pairs;
 }
 
+/* What lies in a buffer may be anything: taken as the kernels take it. */
+static int32_t cached_length(const cla_attn *p, int b)
+{
+    const int32_t length = CLA_AT(const int32_t, p->lengths)[b];
+    return length < 0 ? 0 : length < p->Nk ? length : p->Nk;
+}
+
 static double all_pairs(const cla_attn *p)
 {
     const bool lengths_known = p->ragged && p->cu_q.host && p->cu_k.host;
     double pairs = 0;
     if (p->has_lengths && p->lengths.host) {
         for (int b = 0; b < p->B; b++)
-            pairs += visible_pairs(p, p->Nq, CLA_AT(const int32_t, p->lengths)[b]);
+            pairs += visible_pairs(p, p->Nq, cached_length(p, b));
         return pairs;
     }
     if (!lengths_known)
@@ -56,21 +63,21 @@ static double elements(const cla_view *v)
 /* Keys of all sequences that have lengths of their own; as many as there can be when unknown. */
 static double cached_keys(const cla_attn *p)
 {
+    double keys = 0;
     if (!p->lengths.host)
         return (double)p->B * p->Nk;
-    double keys = 0;
     for (int b = 0; b < p->B; b++)
-        keys += CLA_AT(const int32_t, p->lengths)[b];
+        keys += cached_length(p, b);
     return keys;
 }
 
-static double kv_row_bytes(const cla_attn *p, int32_t width)
+double cla_row_bytes(int dtype, int32_t width)
 {
-    if (p->kv_type == CLATTN_I8)
+    if (dtype == CLATTN_I8)
         return width + 4.0;
-    if (p->kv_type == CLATTN_I4)
+    if (dtype == CLATTN_I4)
         return (double)((width + 1) / 2) + 4.0 * ((width + 31) / 32);
-    return (double)width * (double)clattn_dtype_size((clattn_dtype)p->kv_type);
+    return (double)width * (double)clattn_dtype_size((clattn_dtype)dtype);
 }
 
 static double view_bytes(const cla_view *v)
@@ -82,14 +89,14 @@ static double key_bytes(const cla_attn *p)
 {
     if (!p->has_lengths)
         return view_bytes(&p->k);
-    return cached_keys(p) * p->Hk * kv_row_bytes(p, p->D);
+    return cached_keys(p) * p->Hk * cla_row_bytes(p->kv_type, p->D);
 }
 
 static double value_bytes(const cla_attn *p)
 {
     if (!p->has_lengths)
         return view_bytes(&p->v);
-    return cached_keys(p) * p->Hk * kv_row_bytes(p, p->Dv);
+    return cached_keys(p) * p->Hk * cla_row_bytes(p->kv_type, p->Dv);
 }
 
 cla_work cla_attn_cost(const void *problem)

@@ -5,6 +5,9 @@
 
 #include "kernel.h"
 
+/* Bytes of a row of keys or values as a cache stores it, scales included. */
+double cla_row_bytes(int dtype, int32_t width);
+
 /*
  * problem: cla_attn. Flops: 2 (D + Dv) for each visible pair; causal and window count, a mask does
  * not (its contents are not looked at). Bytes: every tensor once. A ragged batch whose cu_seqlens

@@ -154,7 +154,7 @@ int case_load(struct golden *c, const char *folder, bool with_outputs, bool skip
         c->op = op_find_case(c->op_name);
     }
     if (code == EXIT_OK && !c->op && !skip_unknown)
-        code = fail(EXIT_INPUT, "op %s is not implemented", c->op_name);
+        code = fail(EXIT_INPUT, "op %s is not supported", c->op_name);
     if (code == EXIT_OK && c->op)
         code = load_inputs(c, folder);
     if (code == EXIT_OK && c->op)

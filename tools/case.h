@@ -24,7 +24,7 @@ struct op;
 struct golden {
     char name[CASE_NAME]; /* the folder's */
     char op_name[64];
-    const struct op *op;                   /* NULL: not implemented */
+    const struct op *op;                   /* NULL: not supported */
     clattn_dtype dtype;                    /* how tensors of dtype NONE are stored */
     json_t *params;                        /* the op reads and checks them */
     struct array input[CASE_MAX_TENSORS];  /* by the op's list; dtype NONE: not given */
@@ -34,7 +34,7 @@ struct golden {
 };
 
 /*
- * Loads a case. An op that is not implemented is an error, or with skip_unknown a case without
+ * Loads a case. An op that is not supported is an error, or with skip_unknown a case without
  * tensors. On failure nothing is held, and only the name may be set.
  */
 int case_load(struct golden *c, const char *folder, bool with_outputs, bool skip_unknown);

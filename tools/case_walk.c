@@ -52,7 +52,7 @@ static void print_skipped(const struct case_walk *walk, const struct golden *c)
 {
     char why[128];
 
-    snprintf(why, sizeof why, "op %s is not implemented", c->op_name);
+    snprintf(why, sizeof why, "op %s is not supported", c->op_name);
     if (walk->common.json) {
         json_t *report = json_object();
         json_text(report, "case", c->name);

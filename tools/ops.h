@@ -67,7 +67,7 @@ struct op {
     const struct bench_op *bench; /* NULL: not in bench and cost */
 };
 
-/* The op of a golden case; NULL when it is not implemented. */
+/* The op of a golden case; NULL when it is not supported. */
 const struct op *op_find_case(const char *name);
 
 /* The op of bench of this name, or NULL; a projection is called `project` there. */

@@ -528,7 +528,7 @@ def test_run_case(cli):
 
 
 def test_run_folder(cli):
-    """run takes a folder of cases and skips what is not implemented."""
+    """run takes a folder of cases and skips what is not supported."""
     out = cli.folder()
     with open(os.path.join(cli.golden, "index.json"), encoding="utf-8") as f:
         index = json.load(f)
@@ -552,7 +552,7 @@ def test_run_unknown_op(cli):
         case["files"]["q"]["shape"][2] += 1
 
     for change, says in [
-        (lambda case: case.update(op="nosuch_op"), "op nosuch_op is not implemented"),
+        (lambda case: case.update(op="nosuch_op"), "op nosuch_op is not supported"),
         (lambda case: case["params"].update(temperature=2), "'temperature'"),
         (lambda case: case["params"].update(causal="diagonal"), "causal"),
         (lambda case: case["params"].update(window=[1]), "window"),
