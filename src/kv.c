@@ -120,13 +120,14 @@ static clattn_status make_memory(clattn_kv *kv)
     CLA_TRY(make_buffer(kv, row_elements(kv, kv->Dv) * size, &kv->v));
     CLA_TRY(make_buffer(kv, row_scales(kv, kv->D) * f, &kv->k_scale));
     CLA_TRY(make_buffer(kv, row_scales(kv, kv->Dv) * f, &kv->v_scale));
-    const size_t head = cla_kv_state_head(kv);
-    const size_t table = (size_t)kv->pages.sequences * (size_t)kv->pages.most * sizeof(int32_t);
-    CLA_TRY(clattn_buffer_create(kv->ctx, head + table, &kv->state));
-    kv->mirror = calloc(1, head);
+    const size_t count = (size_t)kv->pages.sequences * sizeof(int32_t);
+    const size_t state = CLA_KV_COUNTS * count, table = (size_t)kv->pages.most * count;
+    CLA_TRY(clattn_buffer_create(kv->ctx, state, &kv->state));
+    CLA_TRY(clattn_buffer_create(kv->ctx, table, &kv->table));
+    kv->mirror = calloc(1, state);
     CLA_REQUIRE(kv->ctx, kv->mirror, CLATTN_ERR_MEMORY, "kv_create: out of host memory");
-    CLA_TRY(clattn_buffer_write(kv->state, 0, kv->mirror, head));
-    return clattn_buffer_write(kv->state, head, kv->pages.table, table);
+    CLA_TRY(clattn_buffer_write(kv->state, 0, kv->mirror, state));
+    return clattn_buffer_write(kv->table, 0, kv->pages.table, table);
 }
 
 void clattn_kv_destroy(clattn_kv **kv_ptr)
@@ -140,6 +141,7 @@ void clattn_kv_destroy(clattn_kv **kv_ptr)
     clattn_buffer_destroy(&kv->k_scale);
     clattn_buffer_destroy(&kv->v_scale);
     clattn_buffer_destroy(&kv->state);
+    clattn_buffer_destroy(&kv->table);
     cla_kv_pages_free(&kv->pages);
     free(kv->mirror);
     cla_ctx_release(kv->ctx);
@@ -200,7 +202,7 @@ size_t clattn_kv_bytes(const clattn_kv *kv)
     return !kv ? 0
                : clattn_buffer_size(kv->k) + clattn_buffer_size(kv->v)
                      + clattn_buffer_size(kv->k_scale) + clattn_buffer_size(kv->v_scale)
-                     + clattn_buffer_size(kv->state);
+                     + clattn_buffer_size(kv->state) + clattn_buffer_size(kv->table);
 }
 
 clattn_status cla_kv_check(clattn_ctx *ctx, const char *op, const clattn_kv *kv, int64_t first,
@@ -246,11 +248,16 @@ int32_t cla_kv_page_shift(const clattn_kv *kv)
 
 clattn_tensor cla_kv_state(const clattn_kv *kv, int part, int64_t first, int64_t count)
 {
-    const int64_t sequences = kv->pages.sequences, most = kv->pages.most;
-    const int64_t shape[] = { count, most };
-    clattn_tensor t = clattn_tensor_of_buffer(kv->state, CLATTN_I32, part == CLA_KV_TABLE ? 2 : 1,
-                                              shape);
-    t.offset = part * sequences + first * (part == CLA_KV_TABLE ? most : 1);
+    clattn_tensor t = clattn_tensor_of_buffer(kv->state, CLATTN_I32, 1, &count);
+    t.offset = (int64_t)part * kv->pages.sequences + first;
+    return t;
+}
+
+clattn_tensor cla_kv_table(const clattn_kv *kv, int64_t first, int64_t count)
+{
+    const int64_t shape[] = { count, kv->pages.most };
+    clattn_tensor t = clattn_tensor_of_buffer(kv->table, CLATTN_I32, 2, shape);
+    t.offset = first * kv->pages.most;
     return t;
 }
 
@@ -270,7 +277,7 @@ clattn_status clattn_kv_tensors(clattn_kv *kv, int64_t sequence, int64_t count, 
     CLA_TRY(cla_kv_check(kv->ctx, "kv_tensors", kv, sequence, count));
     *layout = (clattn_kv_layout){ .lengths = cla_kv_state(kv, CLA_KV_LENGTHS, sequence, count) };
     if (kv->paged)
-        layout->block_table = cla_kv_state(kv, CLA_KV_TABLE, sequence, count);
+        layout->block_table = cla_kv_table(kv, sequence, count);
     *k = of_sequences(kv, cla_kv_data(kv, false), sequence, count);
     *v = of_sequences(kv, cla_kv_data(kv, true), sequence, count);
     layout->k_scale = of_sequences(kv, scale_tensor(kv, false), sequence, count);

@@ -14,31 +14,28 @@ struct clattn_kv {
     cla_kv_pages pages;
     /* [pages][Hk][page_rows][D or Dv]; scales [pages][Hk][page_rows], i4: [..][width / 32] */
     clattn_buffer *k, *v, *k_scale, *v_scale;
-    /* i32, as in enum below: what kernels know of the sequences */
-    clattn_buffer *state;
-    int32_t *mirror; /* what is in state before the table */
+    /* What kernels know of the sequences, i32. */
+    clattn_buffer *state;  /* [CLA_KV_COUNTS][sequences], as in the enum below */
+    clattn_buffer *table;  /* [sequences][most], as in pages */
+    int32_t *mirror;       /* of state */
 };
 
-/* Where in state something about sequence b is; the table comes last. */
 enum {
     CLA_KV_STARTS,    /* rows held, before the last append */
     CLA_KV_POSITIONS, /* rows ever appended, likewise */
     CLA_KV_LENGTHS,   /* rows held */
-    CLA_KV_TABLE,     /* [sequences][most] */
+    CLA_KV_COUNTS,
 };
-
-/* Bytes of state before the table. */
-static inline size_t cla_kv_state_head(const clattn_kv *kv)
-{
-    return CLA_KV_TABLE * (size_t)kv->pages.sequences * sizeof *kv->mirror;
-}
 
 /* Sequences [first, first + count) of the cache; op names the call. */
 clattn_status cla_kv_check(clattn_ctx *ctx, const char *op, const clattn_kv *kv, int64_t first,
                            int64_t count);
 
-/* i32 [count] from one of the parts of state; for the table [count][most]. */
+/* i32 [count]: one of the counts of state. */
 clattn_tensor cla_kv_state(const clattn_kv *kv, int part, int64_t first, int64_t count);
+
+/* i32 [count][most] */
+clattn_tensor cla_kv_table(const clattn_kv *kv, int64_t first, int64_t count);
 
 /* k or v, all pages: [pages][Hk][page rows][D or Dv]. */
 clattn_tensor cla_kv_data(const clattn_kv *kv, bool values);

@@ -30,23 +30,24 @@ static clattn_status upload_table(clattn_kv *kv)
     const size_t count = (size_t)(p->moved_end - p->moved_begin);
     if (p->moved_end <= p->moved_begin)
         return CLATTN_OK;
-    CLA_TRY(cla_buffer_write_later(
-        kv->state, cla_kv_state_head(kv) + (size_t)p->moved_begin * row,
-        p->table + (size_t)p->moved_begin * (size_t)p->most, count * row));
+    CLA_TRY(cla_buffer_write_later(kv->table, (size_t)p->moved_begin * row,
+                                   p->table + (size_t)p->moved_begin * (size_t)p->most,
+                                   count * row));
     p->moved_begin = p->moved_end = 0;
     return CLATTN_OK;
 }
 
 /*
  * Work that was queued before sees the old state, work queued after the new one. A step of decoding
- * seldom moves a page: then the table, which is nearly all of the state, stays as it is.
+ * seldom moves a page: then the table, the larger part by far, stays as it is.
  */
 static clattn_status upload(clattn_kv *kv, int32_t first, int32_t count, int64_t grown)
 {
     for (int32_t b = first; b < first + count; b++)
         mirror_sequence(kv, b, grown);
     CLA_TRY(upload_table(kv));
-    return cla_buffer_write_later(kv->state, 0, kv->mirror, cla_kv_state_head(kv));
+    return cla_buffer_write_later(kv->state, 0, kv->mirror,
+                                  CLA_KV_COUNTS * (size_t)kv->pages.sequences * sizeof *kv->mirror);
 }
 
 /* ---- copies ---- */

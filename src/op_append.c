@@ -31,11 +31,10 @@ static cla_work cost(const void *problem)
 {
     const cla_append *p = problem;
     const double rows = (double)p->B * p->Hk * p->N;
+    const double read = cla_row_bytes(p->in_type, p->D) + cla_row_bytes(p->in_type, p->Dv);
+    const double written = cla_row_bytes(p->kv_type, p->D) + cla_row_bytes(p->kv_type, p->Dv);
     return (cla_work){ .flops = rows * (p->rotary ? 3.0 * p->D : 0),
-                       .bytes = rows
-                                * (cla_row_bytes(p->in_type, p->D) + cla_row_bytes(p->in_type, p->Dv)
-                                   + cla_row_bytes(p->kv_type, p->D)
-                                   + cla_row_bytes(p->kv_type, p->Dv)) };
+                       .bytes = rows * (read + written) };
 }
 
 static void rebase(void *problem, int64_t floats)
@@ -123,7 +122,7 @@ static clattn_status target(clattn_ctx *ctx, clattn_kv *kv, int64_t first, int64
                      &p->starts));
     CLA_TRY(own_view(ctx, "positions", cla_kv_state(kv, CLA_KV_POSITIONS, first, count), false,
                      &p->positions));
-    return own_view(ctx, "table", cla_kv_state(kv, CLA_KV_TABLE, first, count), false, &p->table);
+    return own_view(ctx, "table", cla_kv_table(kv, first, count), false, &p->table);
 }
 
 static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem)

@@ -394,10 +394,8 @@ static clattn_status check_into(clattn_ctx *ctx, const projection_params *u, int
     return CLATTN_OK;
 }
 
-static clattn_status state_view(clattn_ctx *ctx, const projection_params *u, const char *name,
-                                int which, int32_t B, cla_view *view)
+static clattn_status state_view(clattn_ctx *ctx, const char *name, clattn_tensor t, cla_view *view)
 {
-    const clattn_tensor t = cla_kv_state(u->kv, which, u->kv_sequence, B);
     return make_view(ctx, name, t.rank, CLA_DTYPE_BIT(CLATTN_I32), false, &t, view);
 }
 
@@ -409,10 +407,13 @@ static clattn_status cache_views(clattn_ctx *ctx, const projection_params *u, cl
         return CLATTN_OK;
     CLA_REQUIRE(ctx, !p->has_starts && u->start == 0, CLATTN_ERR_ARG,
                 "projection: start or starts is given, positions follow the cache");
-    CLA_TRY(cla_kv_check(ctx, OP, u->kv, u->kv_sequence, p->B));
-    CLA_TRY(state_view(ctx, u, "rows of the cache", CLA_KV_STARTS, p->B, &p->cached));
-    CLA_TRY(state_view(ctx, u, "pages of the cache", CLA_KV_TABLE, p->B, &p->table));
-    CLA_TRY(state_view(ctx, u, "positions of the cache", CLA_KV_POSITIONS, p->B, &p->starts));
+    const int64_t first = u->kv_sequence;
+    CLA_TRY(cla_kv_check(ctx, OP, u->kv, first, p->B));
+    CLA_TRY(state_view(ctx, "rows of the cache",
+                       cla_kv_state(u->kv, CLA_KV_STARTS, first, p->B), &p->cached));
+    CLA_TRY(state_view(ctx, "positions of the cache",
+                       cla_kv_state(u->kv, CLA_KV_POSITIONS, first, p->B), &p->starts));
+    CLA_TRY(state_view(ctx, "pages of the cache", cla_kv_table(u->kv, first, p->B), &p->table));
     p->has_cache = p->has_starts = 1;
     p->page_shift = cla_kv_page_shift(u->kv);
     p->last_page = u->kv->pages.num_pages - 1;
