@@ -7,6 +7,20 @@
 #include "params.h"
 #include "tensor.h"
 
+const cla_op *const cla_ops[] = {
+    &cla_op_attention,  &cla_op_merge, &cla_op_argmax, &cla_op_linear_attention,
+    &cla_op_projection, &cla_op_rope,  &cla_op_append, &cla_op_rowwise,
+    &cla_op_embedding,  NULL,
+};
+
+const cla_op *cla_op_find(const char *name)
+{
+    for (int i = 0; cla_ops[i]; i++)
+        if (strcmp(cla_ops[i]->name, name) == 0)
+            return cla_ops[i];
+    return NULL;
+}
+
 typedef union params_copy {
     max_align_t align;
     char bytes[CLA_MAX_PARAMS];

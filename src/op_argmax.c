@@ -51,6 +51,7 @@ const cla_op cla_op_argmax = {
     .empty = is_empty,
     .cost = cla_argmax_cost,
     .rebase = rebase,
+    .tuning = &cla_tuning_argmax,
 };
 
 static clattn_status index_view(clattn_ctx *ctx, const argmax_params *u, cla_attn *p)

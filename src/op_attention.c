@@ -60,6 +60,7 @@ const cla_op cla_op_attention = {
     .empty = is_empty,
     .cost = cla_attn_cost,
     .rebase = rebase,
+    .tuning = &cla_tuning_attention,
 };
 
 /* ---- tensors ---- */

@@ -117,6 +117,7 @@ const cla_op cla_op_linear_attention = {
     .cost = cost,
     .rebase = rebase,
     .in_place = in_place,
+    .tuning = &cla_tuning_linear_attention,
 };
 
 /* ---- tensors ---- */

@@ -44,6 +44,7 @@ const cla_op cla_op_merge = {
     .stages = { { CLA_STAGE_MERGE, NULL } },
     .empty = is_empty,
     .cost = cost,
+    .tuning = &cla_tuning_merge,
 };
 
 static clattn_status make_view(clattn_ctx *ctx, const char *name, int rank, unsigned dtypes,

@@ -96,6 +96,7 @@ const cla_op cla_op_projection = {
     .varies = offsetof(cla_proj, start),
     .varies_size = sizeof(int64_t),
     .in_place = in_place,
+    .tuning = &cla_tuning_projection,
 };
 
 /* ---- tensors ---- */

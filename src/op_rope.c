@@ -57,6 +57,7 @@ const cla_op cla_op_rope = {
     .varies = offsetof(cla_rope, start),
     .varies_size = sizeof(int64_t),
     .in_place = in_place,
+    .tuning = &cla_tuning_rope,
 };
 
 static clattn_status make_view(clattn_ctx *ctx, const char *name, int rank, unsigned dtypes,

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "tensor.h"
-#include "tune/truth.h"
+#include "tune/op_tuning.h"
 #include "tune/tune.h"
 
 static bool stage_wanted(const cla_op_stage *stage, const void *problem)
@@ -102,7 +102,7 @@ static clattn_status choose_well(clattn_plan *plan, const cla_pin *pin)
     CLA_TRY(choose(plan, pin));
     const cla_origin origin = plan->choices[0].origin;
     if (plan->ctx->effort < CLATTN_EFFORT_QUICK || origin == CLA_ORIGIN_PINNED
-        || origin == CLA_ORIGIN_TUNED || !cla_truth_known(plan->op, plan->problem))
+        || origin == CLA_ORIGIN_TUNED || !cla_op_tunable(plan->op, plan->problem))
         return CLATTN_OK;
     search_first(plan);
     plan->num_choices = 0;

@@ -48,6 +48,8 @@ typedef struct cla_op_params {
     cla_growth (*growth)(const void *params, const void *problem);
 } cla_op_params;
 
+typedef struct cla_op_tuning cla_op_tuning; /* tune/op_tuning.h */
+
 /* What the plan code needs to know about an operation. */
 typedef struct cla_op {
     const char *name;
@@ -65,6 +67,7 @@ typedef struct cla_op {
     size_t varies, varies_size;
     /* May an output of one name and an input of another be the same view? NULL: never. */
     bool (*in_place)(const cla_slot *output, const cla_slot *input);
+    const cla_op_tuning *tuning; /* NULL: it is not tuned */
 } cla_op;
 
 /* Makes room for the rows, and does nothing when there are none. */
@@ -139,8 +142,14 @@ clattn_status cla_plan_run_on(clattn_plan *plan, const void *problem, const cla_
 /* On the plan's own tensors. */
 clattn_status cla_plan_run_own(clattn_plan *plan, const cla_events *events);
 
-extern const cla_op cla_op_linear_attention;
-extern const cla_op cla_op_attention, cla_op_merge, cla_op_argmax,
+extern const cla_op cla_op_attention, cla_op_merge, cla_op_argmax, cla_op_linear_attention,
     cla_op_projection, cla_op_rope, cla_op_append, cla_op_rowwise, cla_op_embedding;
+
+/* All of these, NULL at the end; NULL for a name of none. */
+extern const cla_op *const cla_ops[];
+const cla_op *cla_op_find(const char *name);
+
+extern const cla_op_tuning cla_tuning_attention, cla_tuning_argmax, cla_tuning_linear_attention,
+    cla_tuning_merge, cla_tuning_projection, cla_tuning_rope;
 
 #endif

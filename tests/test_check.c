@@ -14,7 +14,7 @@
 #include "suite.h"
 #include "tune/bench.h"
 #include "tune/check.h"
-#include "tune/truth.h"
+#include "tune/op_tuning.h"
 
 static const int lens_q[] = { 3, 0, 33, 1 }, lens_k[] = { 35, 9, 2, 0 };
 
@@ -70,7 +70,8 @@ static void check_noticed(cla_subject *s, const char *name)
     char why[CLA_WHY];
     cla_problem host;
     cla_subject_on_host(s, s->problem.bytes, &host);
-    ck_assert_msg(cla_truth_holds(s->op, host.bytes, 1, why, sizeof why), "%s: %s", name, why);
+    ck_assert_msg(s->op->tuning->holds(host.bytes, &(cla_judge){ 1, why, sizeof why }), "%s: %s",
+                  name, why);
     for (int i = 0; i < s->num_parts; i++) {
         const cla_subject_part *part = &s->parts[i];
         const cla_view *view = cla_slot_view(part->slot, host.bytes);
@@ -82,7 +83,7 @@ static void check_noticed(cla_subject *s, const char *name)
         const float bent[] = { 1e6f, -1e6f, (float)NAN };
         for (int k = 0; k < 3 && view->dtype != CLATTN_I32; k++) {
             clattn_from_f32((clattn_dtype)view->dtype, &bent[k], first, 1);
-            ck_assert_msg(!cla_truth_holds(s->op, host.bytes, 1, why, sizeof why),
+            ck_assert_msg(!s->op->tuning->holds(host.bytes, &(cla_judge){ 1, why, sizeof why }),
                           "%s: %g in %s is not noticed", name, (double)bent[k], part->slot->name);
         }
         memcpy(first, kept, size);

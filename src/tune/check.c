@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "truth.h"
+#include "op_tuning.h"
 
 /* ---- what was written ---- */
 
@@ -16,13 +16,12 @@ static bool is_poison(const cla_subject_part *part, const unsigned char *element
     return true;
 }
 
-/* Elements of a view that were not written. */
+/* Elements of a view that were not written; elements grows by all of them. */
 static size_t count_poison(const cla_subject_part *part, const cla_view *view, size_t *elements)
 {
     const size_t size = clattn_dtype_size((clattn_dtype)view->dtype);
     int64_t at[CLATTN_MAX_RANK] = { 0 }, shape[CLATTN_MAX_RANK];
     size_t poisoned = 0;
-    *elements = 0;
     for (int a = 0; a < CLATTN_MAX_RANK; a++)
         shape[a] = view->stride[a] > 0 ? view->shape[a] : 1;
     for (int axis = 0; axis >= 0;) {
@@ -37,13 +36,14 @@ static size_t count_poison(const cla_subject_part *part, const cla_view *view, s
     return poisoned;
 }
 
-/* Exactly the elements of the view were written: all of them, and no byte of the rest. */
-static bool written_right(const cla_subject_part *part, const cla_view *view, char *why,
+/* Was all of an output written that is to be written, and no byte of the rest? */
+static bool written_right(const cla_problem *host, const cla_subject_part *part, char *why,
                           size_t size)
 {
-    const size_t width = clattn_dtype_size((clattn_dtype)view->dtype);
-    size_t elements, clean = 0;
-    const size_t missing = count_poison(part, view, &elements), all = part->bytes / width;
+    const cla_view *view = (const cla_view *)(host->bytes + part->slot->offset);
+    const size_t width = clattn_dtype_size((clattn_dtype)view->dtype), all = part->bytes / width;
+    size_t elements = 0, clean = 0;
+    const size_t missing = count_poison(part, view, &elements);
     if (missing > 0) {
         snprintf(why, size, "%zu of %zu elements of %s were not written", missing, elements,
                  part->slot->name);
@@ -82,10 +82,9 @@ static bool right_on(cla_subject *s, clattn_plan *plan, const void *shape, uint6
         return failed(s, why, size);
     cla_subject_on_host(s, shape, &host);
     for (int i = 0; i < s->num_parts; i++)
-        if (s->parts[i].slot->written
-            && !written_right(&s->parts[i], cla_slot_view(s->parts[i].slot, host.bytes), why, size))
+        if (s->parts[i].slot->written && !written_right(&host, &s->parts[i], why, size))
             return false;
-    if (!cla_truth_holds(s->op, host.bytes, seed, why, size))
+    if (!s->op->tuning->holds(host.bytes, &(cla_judge){ seed, why, size }))
         return false;
     if (run_clean(s, plan, shape, true) != CLATTN_OK)
         return failed(s, why, size);
@@ -106,7 +105,10 @@ static bool right_in_corner(cla_subject *s, const cla_choice *choice, uint64_t s
     cla_problem corner;
     clattn_plan *plan;
     const cla_pin pin = { choice->kernel->name, choice->t };
-    if (!cla_subject_corner(s->op, s->problem.bytes, &corner)
+    if (!s->op->tuning->corner)
+        return true;
+    memcpy(corner.bytes, s->problem.bytes, s->op->size);
+    if (!s->op->tuning->corner(corner.bytes)
         || !cla_kernel_legal(choice->kernel, &s->ctx->dev, corner.bytes, choice->t))
         return true;
     if (cla_plan_make(s->ctx, s->op, corner.bytes, &pin, &plan) != CLATTN_OK)

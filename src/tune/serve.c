@@ -13,22 +13,12 @@
 
 enum { SOCKET = 0 };
 
-static const cla_op *op_of(const char *name)
-{
-    const cla_op *const ops[] = { &cla_op_attention, &cla_op_argmax,     &cla_op_linear_attention,
-                                  &cla_op_merge,     &cla_op_projection, &cla_op_rope };
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
-        if (strcmp(ops[i]->name, name) == 0)
-            return ops[i];
-    return NULL;
-}
-
 static bool open_bench(const cla_message_open *m, clattn_ctx **ctx, cla_bench *bench, char *why,
                        size_t size)
 {
-    const cla_op *op = op_of(m->op);
+    const cla_op *op = cla_op_find(m->op);
     snprintf(why, size, "the worker cannot open device %s", m->device);
-    if (!op
+    if (!op || !op->tuning
         || clattn_ctx_create(clattn_ctx_params(.device = m->device, .num_threads = m->threads), ctx)
                != CLATTN_OK)
         return false;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "op_tuning.h"
+
 enum {
     GUARD = 4096,
     FLOAT_POISON = 0xff, /* NaN in every float format */
@@ -31,45 +33,16 @@ static float between(uint64_t *random, float low, float high)
     return low + (high - low) * (float)(next(random) >> 8) * 0x1p-24f;
 }
 
-static void fill_floats(const cla_subject_part *part, const cla_view *view, uint64_t *random)
+static void fill_floats(const cla_subject *s, const cla_subject_part *part, const cla_view *view,
+                        uint64_t *random)
 {
     const size_t n = (size_t)view->span, size = element_size(view);
-    const char *name = part->slot->name;
-    const bool scale = strstr(name, "scale") != NULL, sum = strcmp(name, "state_in_z") == 0;
-    const float low = scale ? 0.01f : sum ? 1 : -1.7f, high = scale ? 0.02f : sum ? 9 : 1.7f;
+    const cla_op_tuning *tuning = s->op->tuning;
+    const cla_range range = tuning->range ? tuning->range(s->problem.bytes, view) : cla_range_usual;
     for (size_t i = 0; i < n; i++) {
-        const float x = between(random, low, high);
+        const float x = between(random, range.low, range.high);
         clattn_from_f32((clattn_dtype)view->dtype, &x, part->host + GUARD + i * size, 1);
     }
-}
-
-/*
- * Integers have a meaning: where sequences start, how long they are, which page is where. total:
- * packed rows, or keys, or pages.
- */
-static int32_t integer(const char *name, int64_t i, int64_t n, int64_t total)
-{
-    if (strncmp(name, "cu_", 3) == 0)
-        return (int32_t)(total * i / (n > 1 ? n - 1 : 1));
-    if (strcmp(name, "layout.block_table") == 0)
-        return (int32_t)(i * 7 % (total > 0 ? total : 1));
-    return (int32_t)total; /* lengths; starts of rotary positions */
-}
-
-static int64_t total_of(const cla_op *op, const void *problem, const char *name)
-{
-    const bool keys = strcmp(name, "cu_seqlens_k") == 0;
-    if (op == &cla_op_linear_attention) {
-        const cla_linear *p = problem;
-        return keys ? p->Tk : p->Tq;
-    }
-    if (op == &cla_op_attention || op == &cla_op_argmax) {
-        const cla_attn *p = problem;
-        if (strcmp(name, "layout.block_table") == 0)
-            return (int64_t)p->last_page + 1;
-        return keys ? p->Tk : strcmp(name, "layout.lengths") == 0 ? p->Nk : p->Tq;
-    }
-    return 1000;
 }
 
 static void fill(const cla_subject *s, const cla_subject_part *part, const cla_view *view,
@@ -80,12 +53,11 @@ static void fill(const cla_subject *s, const cla_subject_part *part, const cla_v
     case CLATTN_F32:
     case CLATTN_F16:
     case CLATTN_BF16:
-        fill_floats(part, view, random);
+        fill_floats(s, part, view, random);
         break;
     case CLATTN_I32:
         for (size_t i = 0; i < n; i++) {
-            const int32_t x = integer(part->slot->name, (int64_t)i, (int64_t)n,
-                                      total_of(s->op, s->problem.bytes, part->slot->name));
+            const int32_t x = s->op->tuning->integer(s->problem.bytes, view, (int64_t)i);
             memcpy(part->host + GUARD + i * sizeof x, &x, sizeof x);
         }
         break;
@@ -244,84 +216,4 @@ void cla_subject_on_host(const cla_subject *s, const void *shape, cla_problem *o
         view->host = part->host;
         view->offset = (int64_t)(GUARD / element_size(view));
     }
-}
-
-/* ---- the corner ---- */
-
-enum { CORNER_ROWS = 37, CORNER_KEYS = 131, CORNER_HEADS = 2, CORNER_BATCH = 2 };
-
-static int32_t least(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
-}
-
-static void narrow(cla_view *view, int axis, int32_t length)
-{
-    if (view->dtype == CLATTN_NONE || view->shape[axis] <= length)
-        return;
-    view->shape[axis] = length;
-    view->span = 1;
-    for (int a = 0; a < CLATTN_MAX_RANK; a++)
-        if (view->shape[a] > 0)
-            view->span += (view->shape[a] - 1) * view->stride[a];
-}
-
-static bool corner_of_attention(cla_attn *p)
-{
-    cla_view *outputs[] = { &p->o, &p->lse, &p->index };
-    if (p->ragged || p->has_lengths || p->has_probs)
-        return false;
-    p->B = least(p->B, CORNER_BATCH);
-    p->Hk = least(p->Hk, CORNER_HEADS);
-    p->Hq = p->Hk * p->G;
-    p->Nq = p->Tq = least(p->Nq, CORNER_ROWS);
-    p->Nk = p->Tk = least(p->Nk, CORNER_KEYS);
-    for (int i = 0; i < 3; i++) {
-        narrow(outputs[i], 0, p->B);
-        narrow(outputs[i], 1, p->Hq);
-        narrow(outputs[i], 2, p->Nq);
-    }
-    return true;
-}
-
-static bool corner_of_linear(cla_linear *p)
-{
-    cla_view *states[] = { &p->out_kv, &p->out_z };
-    if (p->ragged)
-        return false;
-    p->B = least(p->B, CORNER_BATCH);
-    p->Hk = least(p->Hk, CORNER_HEADS);
-    p->Hq = p->Hk * p->G;
-    p->Nk = p->Tk = least(p->Nk, CORNER_KEYS);
-    p->Nq = p->Tq = least(p->Nq, p->causal ? CORNER_KEYS : CORNER_ROWS);
-    narrow(&p->o, 0, p->B);
-    narrow(&p->o, 1, p->Hq);
-    narrow(&p->o, 2, p->Nq);
-    for (int i = 0; i < 2; i++) {
-        narrow(states[i], 0, p->B);
-        narrow(states[i], 1, p->Hk);
-    }
-    return true;
-}
-
-static bool corner_of_projection(cla_proj *p)
-{
-    p->B = least(p->B, CORNER_BATCH);
-    p->N = least(p->N, CORNER_ROWS);
-    p->rows = p->B * p->N;
-    for (int i = 0; i < p->parts; i++) {
-        narrow(&p->part[i].y, 0, p->B);
-        narrow(&p->part[i].y, 1, p->N);
-    }
-    return true;
-}
-
-bool cla_subject_corner(const cla_op *op, const void *problem, cla_problem *out)
-{
-    memcpy(out->bytes, problem, op->size);
-    if (op == &cla_op_attention || op == &cla_op_argmax)
-        return corner_of_attention((cla_attn *)out->bytes);
-    if (op == &cla_op_linear_attention)
-        return corner_of_linear((cla_linear *)out->bytes);
-    return op == &cla_op_projection && corner_of_projection((cla_proj *)out->bytes);
 }

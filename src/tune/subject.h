@@ -55,10 +55,4 @@ clattn_status cla_subject_read(cla_subject *subject, bool again);
 /* The same problem, all of it in host memory, after cla_subject_read(). */
 void cla_subject_on_host(const cla_subject *subject, const void *shape, cla_problem *out);
 
-/*
- * A small problem in a corner of the tensors, of uneven sizes, that the same kernel builds serve.
- * False: this problem has none.
- */
-bool cla_subject_corner(const cla_op *op, const void *problem, cla_problem *out);
-
 #endif

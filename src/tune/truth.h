@@ -2,20 +2,43 @@
 /*
  * Is the result of an operation right? Some rows of the outputs are computed again, in double, by
  * plain loops over the views of the problem, and compared. What may differ follows from the sums:
- * how far f32 in any order can be off, and what storing rounds away.
+ * how far f32 in any order can be off, and what storing rounds away. Here is what the truth_*.c
+ * files share: elements of views, which rows to look at, how to complain.
  */
 #ifndef CLA_TRUTH_H
 #define CLA_TRUTH_H
 
-#include "plan.h"
+#include "problem.h"
 
-/* Is there a check for this problem of the operation? Not yet for rows that go into a cache. */
-bool cla_truth_known(const cla_op *op, const void *problem);
+/* Half an ulp of f32 at 1: what one rounding costs. */
+#define CLA_ROUNDING 0x1p-24
+
+/* Who looks at a result. */
+typedef struct cla_judge {
+    uint64_t seed; /* picks the rows when there are many */
+    char *why;     /* one sentence, when something is wrong */
+    size_t size;
+} cla_judge;
+
+/* Element i of a view, counted from its first, as a number. */
+double cla_truth_at(const cla_view *view, int64_t i);
+int64_t cla_truth_int(const cla_view *view, int64_t i);
+
+/* Distance between neighbours of a dtype at this magnitude. */
+double cla_truth_ulp(int32_t dtype, double magnitude);
 
 /*
- * All views of the problem lie in host memory. seed picks the rows when there are many. False: why
- * is one sentence.
+ * The n-th of a choice among total rows of which each costs so many operations: all of them if that
+ * is cheap, else the first, the last, and some between. -1: no more.
  */
-bool cla_truth_holds(const cla_op *op, const void *problem, uint64_t seed, char *why, size_t size);
+int64_t cla_truth_row(const cla_judge *judge, int64_t total, double cost, int n);
+
+/* Says that a row is wrong; false. */
+bool cla_truth_wrong(const cla_judge *judge, const char *name, int64_t row, int64_t column,
+                     double got, double want, double allowed);
+
+/* Compares one number; false, and says so, when it is off by more than allowed. */
+bool cla_truth_near(const cla_judge *judge, const char *name, int64_t row, int64_t column,
+                    double got, double want, double allowed);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "truth_parts.h"
+#include "op_tuning.h"
 
 enum {
     GROUP = 32,      /* values that share an i4 scale */
@@ -267,12 +267,63 @@ static bool all_hold(const cla_attn *p, const cla_judge *judge,
     return good;
 }
 
-bool cla_truth_attention(const cla_attn *p, const cla_judge *judge)
+static bool attention_holds(const void *problem, const cla_judge *judge)
 {
-    return all_hold(p, judge, row_holds);
+    return all_hold(problem, judge, row_holds);
 }
 
-bool cla_truth_argmax(const cla_attn *p, const cla_judge *judge)
+static bool argmax_holds(const void *problem, const cla_judge *judge)
 {
-    return all_hold(p, judge, choice_holds);
+    return all_hold(problem, judge, choice_holds);
 }
+
+/* ---- tensors to tune with ---- */
+
+static cla_range range(const void *problem, const cla_view *input)
+{
+    const cla_attn *p = problem;
+    return input == &p->k_scale || input == &p->v_scale ? cla_range_scales : cla_range_usual;
+}
+
+static int32_t integer(const void *problem, const cla_view *input, int64_t i)
+{
+    const cla_attn *p = problem;
+    if (input == &p->cu_q || input == &p->cu_k)
+        return cla_packed_start(input, i, input == &p->cu_q ? p->Tq : p->Tk);
+    if (input == &p->table)
+        return cla_scattered_page(i, (int64_t)p->last_page + 1);
+    return p->Nk; /* lengths */
+}
+
+static bool corner(void *problem)
+{
+    cla_attn *p = problem;
+    cla_view *outputs[] = { &p->o, &p->lse, &p->index };
+    if (p->ragged || p->has_lengths || p->has_probs)
+        return false;
+    p->B = cla_least(p->B, CLA_CORNER_BATCH);
+    p->Hk = cla_least(p->Hk, CLA_CORNER_HEADS);
+    p->Hq = p->Hk * p->G;
+    p->Nq = p->Tq = cla_least(p->Nq, CLA_CORNER_ROWS);
+    p->Nk = p->Tk = cla_least(p->Nk, CLA_CORNER_KEYS);
+    for (int i = 0; i < 3; i++) {
+        cla_view_cut(outputs[i], 0, p->B);
+        cla_view_cut(outputs[i], 1, p->Hq);
+        cla_view_cut(outputs[i], 2, p->Nq);
+    }
+    return true;
+}
+
+const cla_op_tuning cla_tuning_attention = {
+    .range = range,
+    .integer = integer,
+    .corner = corner,
+    .holds = attention_holds,
+};
+
+const cla_op_tuning cla_tuning_argmax = {
+    .range = range,
+    .integer = integer,
+    .corner = corner,
+    .holds = argmax_holds,
+};

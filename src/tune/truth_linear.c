@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stddef.h>
 
-#include "truth_parts.h"
+#include "op_tuning.h"
 
 enum { STATE_ROWS = 3 };
 
@@ -162,8 +162,9 @@ static bool state_holds(const cla_linear *p, const cla_judge *judge, int64_t b, 
                              off * thin.size);
 }
 
-bool cla_truth_linear(const cla_linear *p, const cla_judge *judge)
+static bool holds(const void *problem, const cla_judge *judge)
 {
+    const cla_linear *p = problem;
     const int64_t total = (int64_t)p->B * p->Hq * p->Nq;
     for (int n = 0;; n++) {
         const double features = p->has_in ? 4.0 * p->F : 0;
@@ -182,3 +183,46 @@ bool cla_truth_linear(const cla_linear *p, const cla_judge *judge)
     }
     return true;
 }
+
+/* ---- tensors to tune with ---- */
+
+/* The sums of the state: no denominator may come near 0. */
+static cla_range range(const void *problem, const cla_view *input)
+{
+    const cla_linear *p = problem;
+    return input == &p->in_z ? (cla_range){ 1, 9 } : cla_range_usual;
+}
+
+static int32_t integer(const void *problem, const cla_view *input, int64_t i)
+{
+    const cla_linear *p = problem;
+    return cla_packed_start(input, i, input == &p->cu_q ? p->Tq : p->Tk);
+}
+
+static bool corner(void *problem)
+{
+    cla_linear *p = problem;
+    cla_view *states[] = { &p->out_kv, &p->out_z };
+    if (p->ragged)
+        return false;
+    p->B = cla_least(p->B, CLA_CORNER_BATCH);
+    p->Hk = cla_least(p->Hk, CLA_CORNER_HEADS);
+    p->Hq = p->Hk * p->G;
+    p->Nk = p->Tk = cla_least(p->Nk, CLA_CORNER_KEYS);
+    p->Nq = p->Tq = cla_least(p->Nq, p->causal ? CLA_CORNER_KEYS : CLA_CORNER_ROWS);
+    cla_view_cut(&p->o, 0, p->B);
+    cla_view_cut(&p->o, 1, p->Hq);
+    cla_view_cut(&p->o, 2, p->Nq);
+    for (int i = 0; i < 2; i++) {
+        cla_view_cut(states[i], 0, p->B);
+        cla_view_cut(states[i], 1, p->Hk);
+    }
+    return true;
+}
+
+const cla_op_tuning cla_tuning_linear_attention = {
+    .range = range,
+    .integer = integer,
+    .corner = corner,
+    .holds = holds,
+};

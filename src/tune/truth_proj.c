@@ -3,9 +3,13 @@
 #include <math.h>
 
 #include "rotary.h"
-#include "truth_parts.h"
+#include "op_tuning.h"
 
-enum { GROUP = 32, COLUMNS = 16 };
+enum {
+    GROUP = 32,
+    COLUMNS = 16,
+    POSITION = 1000, /* of the first rows */
+};
 
 typedef struct sums {
     double value, size; /* with the magnitude of its terms */
@@ -88,8 +92,9 @@ static bool column_holds(const cla_proj *p, const cla_proj_part *part, const cla
                               + 2 * cla_truth_ulp(p->out_type, fabs(s.value)));
 }
 
-bool cla_truth_projection(const cla_proj *p, const cla_judge *judge)
+static bool projection_holds(const void *problem, const cla_judge *judge)
 {
+    const cla_proj *p = problem;
     for (int n = 0;; n++) {
         const int64_t row = cla_truth_row(judge, p->rows, 40.0 * COLUMNS * p->parts * p->M, n);
         if (row < 0)
@@ -107,8 +112,58 @@ bool cla_truth_projection(const cla_proj *p, const cla_judge *judge)
     }
 }
 
-bool cla_truth_rope(const cla_rope *p, const cla_judge *judge)
+/* ---- tensors to tune projections with ---- */
+
+static cla_range range(const void *problem, const cla_view *input)
 {
+    const cla_proj *p = problem;
+    for (int i = 0; i < p->parts; i++)
+        if (input == &p->part[i].scale)
+            return cla_range_scales;
+    return cla_range_usual;
+}
+
+/* Rows that go into a cache are not checked. */
+static bool possible(const void *problem)
+{
+    const cla_proj *p = problem;
+    return !p->has_cache;
+}
+
+static int32_t position(const void *problem, const cla_view *input, int64_t i)
+{
+    (void)problem;
+    (void)input;
+    (void)i;
+    return POSITION;
+}
+
+static bool corner(void *problem)
+{
+    cla_proj *p = problem;
+    p->B = cla_least(p->B, CLA_CORNER_BATCH);
+    p->N = cla_least(p->N, CLA_CORNER_ROWS);
+    p->rows = p->B * p->N;
+    for (int i = 0; i < p->parts; i++) {
+        cla_view_cut(&p->part[i].y, 0, p->B);
+        cla_view_cut(&p->part[i].y, 1, p->N);
+    }
+    return true;
+}
+
+const cla_op_tuning cla_tuning_projection = {
+    .possible = possible,
+    .range = range,
+    .integer = position,
+    .corner = corner,
+    .holds = projection_holds,
+};
+
+/* ---- rotary embedding ---- */
+
+static bool rope_holds(const void *problem, const cla_judge *judge)
+{
+    const cla_rope *p = problem;
     const int64_t total = (int64_t)p->B * p->N * p->H, *x = p->x.stride, *y = p->y.stride;
     for (int number = 0;; number++) {
         const int64_t row = cla_truth_row(judge, total, 100.0 * p->D, number);
@@ -131,3 +186,5 @@ bool cla_truth_rope(const cla_rope *p, const cla_judge *judge)
         }
     }
 }
+
+const cla_op_tuning cla_tuning_rope = { .integer = position, .holds = rope_holds };

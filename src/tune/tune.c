@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "kernel_space.h"
+#include "op_tuning.h"
 #include "params.h"
-#include "truth.h"
 #include "worker.h"
 
 enum { MAX_SEEDS = 64, STORED = 16 };
@@ -438,7 +438,7 @@ clattn_status clattn_plan_tune(clattn_plan *plan, const struct clattn_tune_param
     if (user)
         CLA_TRY(cla_params_read(ctx, "clattn_plan_tune", &params, sizeof params, user));
     CLA_TRY(check_params(ctx, &params));
-    CLA_REQUIRE(ctx, cla_truth_known(plan->op, plan->problem), CLATTN_ERR_UNSUPPORTED,
+    CLA_REQUIRE(ctx, cla_op_tunable(plan->op, plan->problem), CLATTN_ERR_UNSUPPORTED,
                 "%s: there is no check for it, so nothing of it is tuned", plan->op->name);
     CLA_REQUIRE(ctx, plan->num_choices > 0, CLATTN_ERR_UNSUPPORTED,
                 "%s: the plan launches nothing, there is nothing to tune", plan->op->name);

@@ -17,8 +17,10 @@ typedef struct header {
 const char *cla_wire_build(void)
 {
     static char text[64];
-    snprintf(text, sizeof text, "clattn %s %zu %zu %zu", clattn_version(), sizeof(cla_attn),
-             sizeof(cla_proj), sizeof(cla_linear));
+    size_t sizes = 0;
+    for (int i = 0; cla_ops[i]; i++)
+        sizes = 31 * sizes + cla_ops[i]->size;
+    snprintf(text, sizeof text, "clattn %s %zx", clattn_version(), sizes);
     return text;
 }
 
