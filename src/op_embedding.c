@@ -47,6 +47,7 @@ const cla_op cla_op_embedding = {
     .cost = cost,
     .varies = offsetof(cla_embedding, start),
     .varies_size = sizeof(int64_t),
+    .tuning = &cla_tuning_embedding,
 };
 
 /* A tensor, if it is there, with the lengths that its axes must have; -1: at least 1. */

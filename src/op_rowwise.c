@@ -52,6 +52,7 @@ const cla_op cla_op_rowwise = {
     .empty = is_empty,
     .cost = cost,
     .in_place = in_place,
+    .tuning = &cla_tuning_rowwise,
 };
 
 static clattn_status make_view(clattn_ctx *ctx, const char *name, int rank, unsigned dtypes,

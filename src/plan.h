@@ -150,6 +150,7 @@ extern const cla_op *const cla_ops[];
 const cla_op *cla_op_find(const char *name);
 
 extern const cla_op_tuning cla_tuning_attention, cla_tuning_argmax, cla_tuning_linear_attention,
-    cla_tuning_merge, cla_tuning_projection, cla_tuning_rope;
+    cla_tuning_merge, cla_tuning_projection, cla_tuning_rope, cla_tuning_rowwise,
+    cla_tuning_embedding;
 
 #endif

@@ -37,13 +37,18 @@ static size_t count_poison(const cla_subject_part *part, const cla_view *view, s
 }
 
 /* Was all of an output written that is to be written, and no byte of the rest? */
-static bool written_right(const cla_problem *host, const cla_subject_part *part, char *why,
-                          size_t size)
+static bool written_right(const cla_subject *s, const cla_problem *host,
+                          const cla_subject_part *part, char *why, size_t size)
 {
     const cla_view *view = (const cla_view *)(host->bytes + part->slot->offset);
     const size_t width = clattn_dtype_size((clattn_dtype)view->dtype), all = part->bytes / width;
-    size_t elements = 0, clean = 0;
-    const size_t missing = count_poison(part, view, &elements);
+    size_t elements = 0, missing = 0, clean = 0;
+    cla_view piece;
+    if (!s->op->tuning->piece)
+        missing = count_poison(part, view, &elements);
+    else
+        for (int64_t i = 0; s->op->tuning->piece(host->bytes, view, i, &piece); i++)
+            missing += count_poison(part, &piece, &elements);
     if (missing > 0) {
         snprintf(why, size, "%zu of %zu elements of %s were not written", missing, elements,
                  part->slot->name);
@@ -82,7 +87,7 @@ static bool right_on(cla_subject *s, clattn_plan *plan, const void *shape, uint6
         return failed(s, why, size);
     cla_subject_on_host(s, shape, &host);
     for (int i = 0; i < s->num_parts; i++)
-        if (s->parts[i].slot->written && !written_right(&host, &s->parts[i], why, size))
+        if (s->parts[i].slot->written && !written_right(s, &host, &s->parts[i], why, size))
             return false;
     if (!s->op->tuning->holds(host.bytes, &(cla_judge){ seed, why, size }))
         return false;

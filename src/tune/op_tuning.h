@@ -26,7 +26,10 @@ struct cla_op_tuning {
      * builds serve. False: it has none; NULL: no problem of this operation has.
      */
     bool (*corner)(void *problem);
-    /* Are the outputs right? All views lie in host memory. False: the judge knows why. */
+    /* The i-th piece of an output that is written; false: there are no more. NULL: outputs are
+     * written whole. All views lie in host memory, here and below. */
+    bool (*piece)(const void *problem, const cla_view *output, int64_t i, cla_view *piece);
+    /* Are the outputs right? False: the judge knows why. */
     bool (*holds)(const void *problem, const cla_judge *judge);
 };
 

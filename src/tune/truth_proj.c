@@ -9,6 +9,7 @@ enum {
     GROUP = 32,
     COLUMNS = 16,
     POSITION = 1000, /* of the first rows */
+    CACHED = 21,     /* rows of a cache before those, if there is room */
 };
 
 typedef struct sums {
@@ -65,6 +66,18 @@ static sums product(const cla_proj *p, const cla_proj_part *part, int64_t b, int
     return s;
 }
 
+/* Where row n of batch b starts in y; integers lie in host memory. */
+static int64_t y_row(const cla_proj *p, const cla_proj_part *part, int64_t b, int64_t n)
+{
+    const int64_t *y = part->y.stride;
+    if (!(part->flags & CLA_PROJ_CACHE))
+        return b * y[0] + n * y[1];
+    const int64_t at = cla_truth_int(&p->cached, b * p->cached.stride[0]) + n;
+    const int64_t page = cla_truth_int(&p->table, b * p->table.stride[0]
+                                                      + (at >> p->page_shift) * p->table.stride[1]);
+    return page * y[0] + (at & (((int64_t)1 << p->page_shift) - 1)) * y[1];
+}
+
 static bool column_holds(const cla_proj *p, const cla_proj_part *part, const cla_judge *judge,
                          int64_t row, int64_t column)
 {
@@ -85,9 +98,8 @@ static bool column_holds(const cla_proj *p, const cla_proj_part *part, const cla
         s.value += residual;
         s.size += fabs(residual);
     }
-    const int64_t *y = part->y.stride;
-    return cla_truth_near(judge, "y", row, column,
-                          cla_truth_at(&part->y, b * y[0] + n * y[1] + h * y[2] + k), s.value,
+    const int64_t at = y_row(p, part, b, n) + h * part->y.stride[2] + k;
+    return cla_truth_near(judge, "y", row, column, cla_truth_at(&part->y, at), s.value,
                           CLA_ROUNDING * (p->M + 32) * s.size
                               + 2 * cla_truth_ulp(p->out_type, fabs(s.value)));
 }
@@ -123,18 +135,33 @@ static cla_range range(const void *problem, const cla_view *input)
     return cla_range_usual;
 }
 
-/* Rows that go into a cache are not checked. */
+/* Do rows that follow this many fit into the cache, each sequence on pages of its own? */
+static bool fit_after(const cla_proj *p, int64_t before)
+{
+    const int64_t rows = before + p->N, page_rows = (int64_t)1 << p->page_shift;
+    const int64_t pages = (rows + page_rows - 1) / page_rows;
+    for (int i = 0; i < p->parts; i++)
+        if ((p->part[i].flags & CLA_PROJ_CACHE) && rows > p->table.shape[1] * p->part[i].y.shape[1])
+            return false;
+    return pages * p->B <= (int64_t)p->last_page + 1;
+}
+
 static bool possible(const void *problem)
 {
     const cla_proj *p = problem;
-    return !p->has_cache;
+    return !p->has_cache || fit_after(p, 0);
 }
 
-static int32_t position(const void *problem, const cla_view *input, int64_t i)
+/* No two sequences have a page in common. */
+static int32_t integer(const void *problem, const cla_view *input, int64_t i)
 {
-    (void)problem;
-    (void)input;
-    (void)i;
+    const cla_proj *p = problem;
+    if (input == &p->cached)
+        return fit_after(p, CACHED) ? CACHED : 0;
+    if (input == &p->table) {
+        const int64_t b = p->B > 1 ? i / p->table.stride[0] : 0, page = i - b * p->table.stride[0];
+        return cla_scattered_page(page * p->B + b, (int64_t)p->last_page + 1);
+    }
     return POSITION;
 }
 
@@ -144,22 +171,49 @@ static bool corner(void *problem)
     p->B = cla_least(p->B, CLA_CORNER_BATCH);
     p->N = cla_least(p->N, CLA_CORNER_ROWS);
     p->rows = p->B * p->N;
-    for (int i = 0; i < p->parts; i++) {
-        cla_view_cut(&p->part[i].y, 0, p->B);
-        cla_view_cut(&p->part[i].y, 1, p->N);
-    }
+    for (int i = 0; i < p->parts; i++)
+        if (!(p->part[i].flags & CLA_PROJ_CACHE)) {
+            cla_view_cut(&p->part[i].y, 0, p->B);
+            cla_view_cut(&p->part[i].y, 1, p->N);
+        }
+    return true;
+}
+
+/* Of a cache only the new rows, else the whole of y. */
+static bool piece(const void *problem, const cla_view *output, int64_t i, cla_view *out)
+{
+    const cla_proj *p = problem;
+    const cla_proj_part *part = p->part;
+    while (&part->y != output)
+        part++;
+    const bool cache = (part->flags & CLA_PROJ_CACHE) != 0;
+    *out = *output;
+    if (!cache || i >= p->rows)
+        return i < (cache ? p->rows : 1);
+    out->offset += y_row(p, part, i / p->N, i % p->N);
+    out->shape[0] = out->shape[1] = 1;
+    out->stride[0] = out->stride[1] = 0;
     return true;
 }
 
 const cla_op_tuning cla_tuning_projection = {
     .possible = possible,
     .range = range,
-    .integer = position,
+    .integer = integer,
     .corner = corner,
+    .piece = piece,
     .holds = projection_holds,
 };
 
 /* ---- rotary embedding ---- */
+
+static int32_t rope_integer(const void *problem, const cla_view *input, int64_t i)
+{
+    (void)problem;
+    (void)input;
+    (void)i;
+    return POSITION;
+}
 
 static bool rope_holds(const void *problem, const cla_judge *judge)
 {
@@ -187,4 +241,4 @@ static bool rope_holds(const void *problem, const cla_judge *judge)
     }
 }
 
-const cla_op_tuning cla_tuning_rope = { .integer = position, .holds = rope_holds };
+const cla_op_tuning cla_tuning_rope = { .integer = rope_integer, .holds = rope_holds };

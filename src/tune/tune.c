@@ -438,8 +438,10 @@ clattn_status clattn_plan_tune(clattn_plan *plan, const struct clattn_tune_param
     if (user)
         CLA_TRY(cla_params_read(ctx, "clattn_plan_tune", &params, sizeof params, user));
     CLA_TRY(check_params(ctx, &params));
-    CLA_REQUIRE(ctx, cla_op_tunable(plan->op, plan->problem), CLATTN_ERR_UNSUPPORTED,
+    CLA_REQUIRE(ctx, plan->op->tuning, CLATTN_ERR_UNSUPPORTED,
                 "%s: there is no check for it, so nothing of it is tuned", plan->op->name);
+    CLA_REQUIRE(ctx, cla_op_tunable(plan->op, plan->problem), CLATTN_ERR_UNSUPPORTED,
+                "%s: the plan can never run, there is nothing to tune", plan->op->name);
     CLA_REQUIRE(ctx, plan->num_choices > 0, CLATTN_ERR_UNSUPPORTED,
                 "%s: the plan launches nothing, there is nothing to tune", plan->op->name);
     const clattn_status s = cla_tune(ctx, plan->op, plan->problem, &params, &report);
