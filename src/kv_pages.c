@@ -190,6 +190,9 @@ static clattn_status grow(clattn_ctx *ctx, cla_kv_pages *p, int32_t sequence, in
 {
     cla_kv_seq *s = &p->seq[sequence];
     const int64_t room = (int64_t)p->most * p->page_rows, held = s->length - s->base;
+    CLA_REQUIRE(ctx, n <= INT32_MAX - s->length, CLATTN_ERR_SHAPE,
+                "kv_append: sequence %d has had %lld rows; %lld more are beyond the last position, "
+                "%d", sequence, (long long)s->length, (long long)n, INT32_MAX);
     CLA_REQUIRE(ctx, n <= room - held, CLATTN_ERR_SHAPE,
                 "kv_append: sequence %d holds %lld rows and has room for %lld; %lld more do not "
                 "fit", sequence, (long long)held, (long long)room, (long long)n);

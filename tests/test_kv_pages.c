@@ -275,6 +275,26 @@ START_TEST(window_gives_pages_back)
 }
 END_TEST
 
+/* Kernels count rows in 32 bits: a window may slide on to the last of them, and not further. */
+START_TEST(rows_end_with_int32)
+{
+    enum { ROWS = 1 << 28 };
+    const int64_t last = INT32_MAX;
+    cla_kv_pages p = { .sequences = 1, .most = 2, .page_rows = ROWS, .num_pages = 2, .window = 16 };
+
+    ck_assert(cla_kv_pages_init(&p));
+    for (int i = 0; i < 7; i++)
+        OK(&errors, cla_kv_pages_append(&errors, &p, 0, 1, ROWS));
+    OK(&errors, cla_kv_pages_append(&errors, &p, 0, 1, ROWS - 2));
+    OK(&errors, cla_kv_pages_append(&errors, &p, 0, 1, 1));
+    ck_assert_int_eq(p.seq[0].length, last);
+    FAILS(&errors, ERR_SHAPE, "kv_append|sequence 0|2147483647",
+          cla_kv_pages_append(&errors, &p, 0, 1, 1));
+    ck_assert_int_eq(p.seq[0].length, last);
+    cla_kv_pages_free(&p);
+}
+END_TEST
+
 /* Two that share their last page: the first to write copies it, the other then has it alone. */
 START_TEST(copy_on_write)
 {
@@ -324,6 +344,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, random_operations, 0, 7);
     tcase_add_test(t, undo_restores_all);
     tcase_add_test(t, window_gives_pages_back);
+    tcase_add_test(t, rows_end_with_int32);
     tcase_add_test(t, copy_on_write);
     tcase_add_test(t, full_pages_are_not_copied);
     suite_add_tcase(s, t);

@@ -24,7 +24,8 @@ struct clattn_kv_params {
                               power of two, 16 or more */
     int64_t pages;       /**< paged: how many; 0: as many as all sequences need to be full */
     int64_t window;      /**< 0: none; else a sequence keeps its last rows, at least so many, and
-                              attention sees so many: paged (page_rows 0: 64) */
+                              attention sees so many: paged (page_rows 0: 64). In all a sequence
+                              takes 2^31 - 1 rows */
 };
 #define clattn_kv_params(...) \
     (&(struct clattn_kv_params){ .struct_size = sizeof(struct clattn_kv_params), __VA_ARGS__ })
