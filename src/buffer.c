@@ -85,7 +85,7 @@ static clattn_status check_copy(clattn_buffer *buffer, const char *op, size_t of
     CLA_TRY(cla_enter(ctx));
     CLA_REQUIRE(ctx, host || bytes == 0, CLATTN_ERR_ARG, "%s: host memory is NULL", op);
     CLA_REQUIRE(ctx, offset <= buffer->bytes && bytes <= buffer->bytes - offset, CLATTN_ERR_SHAPE,
-                "%s: bytes %zu to %zu of a buffer of %zu", op, offset, offset + bytes,
+                "%s: %zu bytes from byte %zu on of a buffer of %zu", op, bytes, offset,
                 buffer->bytes);
     return CLATTN_OK;
 }

@@ -71,7 +71,11 @@ clattn_tensor clattn_tensor_slice(clattn_tensor tensor, int axis, int64_t first,
     if (!has_axis(&tensor, axis) || first < 0 || length < 0 || first > tensor.shape[axis]
         || length > tensor.shape[axis] - first)
         return (clattn_tensor){ .dtype = CLATTN_NONE };
-    tensor.offset += first * tensor.stride[axis];
+    int64_t step;
+    /* Where the offset overflows there is no memory: cla_view_make() refuses what is left. */
+    if (__builtin_mul_overflow(first, tensor.stride[axis], &step)
+        || __builtin_add_overflow(tensor.offset, step, &tensor.offset))
+        tensor.offset = INT64_MAX;
     tensor.shape[axis] = length;
     return tensor;
 }
@@ -176,6 +180,9 @@ static clattn_status check_memory(clattn_ctx *ctx, const cla_tensor_rule *rule,
     CLA_REQUIRE(ctx, (uintptr_t)t->data % size == 0, CLATTN_ERR_ARG,
                 "%s: the host pointer of %s (%p) is not aligned to its dtype %s", rule->op,
                 rule->name, t->data, clattn_dtype_name(t->dtype));
+    const uint64_t bytes = ((uint64_t)t->offset + (uint64_t)view->span) * size;
+    CLA_REQUIRE(ctx, view->span == 0 || bytes <= (uint64_t)INTPTR_MAX - (uintptr_t)t->data,
+                CLATTN_ERR_SHAPE, "%s: %s ends beyond the last address", rule->op, rule->name);
     return CLATTN_OK;
 }
 

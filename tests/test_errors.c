@@ -77,6 +77,7 @@ SPOIL(lse_over_o, p->lse.buffer = p->o.buffer; p->lse.offset = p->o.offset + 7)
 SPOIL(lse_over_sinks, p->lse.buffer = p->sinks.buffer; p->lse.offset = p->sinks.offset)
 SPOIL(no_memory, p->k.buffer = NULL)
 SPOIL(misaligned, p->k.buffer = NULL; p->k.data = host + 1; p->k.offset = 0)
+SPOIL(beyond_all_memory, p->k.buffer = NULL; p->k.data = host; p->k.offset = INT64_MAX / 4 - 4096)
 SPOIL(foreign_buffer, p->v.buffer = other_buffer)
 SPOIL(scale_nan, p->scale = NAN)
 SPOIL(scale_inf, p->scale = INFINITY)
@@ -170,6 +171,7 @@ static const bad_call bad_calls[] = {
     BAD(lse_over_sinks, ARG, "lse|sinks|overlap"),
     BAD(no_memory, ARG, "k"),
     BAD(misaligned, ARG, "k|align"),
+    BAD(beyond_all_memory, SHAPE, "k|beyond the last address"),
     BAD(foreign_buffer, ARG, "v|another context"),
     BAD(scale_nan, ARG, "scale|nan"),
     BAD(scale_inf, ARG, "scale|inf"),
@@ -580,7 +582,8 @@ START_TEST(buffer_errors)
     OK(ctx, clattn_buffer_create(ctx, 16, &b));
     ck_assert_uint_eq(clattn_buffer_size(b), 16);
     FAILS(ctx, ERR_SHAPE, "16", clattn_buffer_write(b, 8, bytes, 9));
-    FAILS(ctx, ERR_SHAPE, "16", clattn_buffer_read(b, SIZE_MAX, bytes, 2));
+    FAILS(ctx, ERR_SHAPE, "2 bytes from byte 18446744073709551615|16",
+          clattn_buffer_read(b, SIZE_MAX, bytes, 2));
     FAILS(ctx, ERR_ARG, "NULL", clattn_buffer_read(b, 0, NULL, 2));
     ck_assert_int_eq(clattn_buffer_read(NULL, 0, bytes, 2), CLATTN_ERR_ARG);
     ck_assert_uint_eq(clattn_buffer_size(NULL), 0);
