@@ -77,11 +77,12 @@ static uint16_t f32_to_bf16(float x)
     return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 
-/* Round to nearest even, clamped to [-max - 1, max]; a NaN becomes the lowest. */
-static int8_t to_i8(float x, int max)
+/* To nearest even, clamped; a NaN becomes the lowest. */
+static int32_t to_integer(float x, int32_t low, int32_t high)
 {
-    const float low = (float)(-max - 1), high = (float)max;
-    return (int8_t)(x < high ? x > low ? rintf(x) : low : x == x ? high : low);
+    if (x < (float)high)
+        return x > (float)low ? (int32_t)rintf(x) : low;
+    return x == x ? high : low;
 }
 
 static void unpack_i4(uint8_t pair, float *out)
@@ -92,7 +93,7 @@ static void unpack_i4(uint8_t pair, float *out)
 
 static uint8_t pack_i4(const float *x)
 {
-    return (uint8_t)((to_i8(x[0], 7) & 15) | (to_i8(x[1], 7) & 15) << 4);
+    return (uint8_t)((to_integer(x[0], -8, 7) & 15) | (to_integer(x[1], -8, 7) & 15) << 4);
 }
 
 void clattn_to_f32(clattn_dtype dtype, const void *src, float *dst, size_t n)
@@ -117,9 +118,9 @@ void clattn_from_f32(clattn_dtype dtype, const float *src, void *dst, size_t n)
         case CLATTN_F32: ((float *)dst)[i] = src[i]; break;
         case CLATTN_F16: ((uint16_t *)dst)[i] = f32_to_f16(src[i]); break;
         case CLATTN_BF16: ((uint16_t *)dst)[i] = f32_to_bf16(src[i]); break;
-        case CLATTN_U8: ((uint8_t *)dst)[i] = (uint8_t)src[i]; break;
-        case CLATTN_I32: ((int32_t *)dst)[i] = (int32_t)src[i]; break;
-        case CLATTN_I8: ((int8_t *)dst)[i] = to_i8(src[i], 127); break;
+        case CLATTN_U8: ((uint8_t *)dst)[i] = (uint8_t)to_integer(src[i], 0, UINT8_MAX); break;
+        case CLATTN_I32: ((int32_t *)dst)[i] = to_integer(src[i], INT32_MIN, INT32_MAX); break;
+        case CLATTN_I8: ((int8_t *)dst)[i] = (int8_t)to_integer(src[i], INT8_MIN, INT8_MAX); break;
         case CLATTN_I4: ((uint8_t *)dst)[i] = pack_i4(src + 2 * i); break;
         case CLATTN_NONE: break;
         }

@@ -71,6 +71,25 @@ START_TEST(conversions)
 }
 END_TEST
 
+START_TEST(integer_conversions)
+{
+    static const float x[] = { 2.5f, 3.5f, -0.75f, 300, -3e9f, 3e9f, INFINITY, NAN };
+    static const uint8_t u8[] = { 2, 4, 0, 255, 0, 255, 255, 0 };
+    static const int8_t i8[] = { 2, 4, -1, 127, -128, 127, 127, -128 };
+    static const int32_t i32[] = { 2, 4, -1, 300, INT32_MIN, INT32_MAX, INT32_MAX, INT32_MIN };
+    uint8_t a[8];
+    int8_t b[8];
+    int32_t c[8];
+
+    clattn_from_f32(CLATTN_U8, x, a, 8);
+    clattn_from_f32(CLATTN_I8, x, b, 8);
+    clattn_from_f32(CLATTN_I32, x, c, 8);
+    ck_assert_mem_eq(a, u8, sizeof u8);
+    ck_assert_mem_eq(b, i8, sizeof i8);
+    ck_assert_mem_eq(c, i32, sizeof i32);
+}
+END_TEST
+
 START_TEST(dtype_names)
 {
     static const char *const names[] = { "none", "f32", "f16", "bf16", "u8", "i32" };
@@ -196,6 +215,11 @@ START_TEST(tensor_helpers)
         clattn_tensor_slice(t, 1, INT64_MAX, INT64_MAX),
         clattn_tensor_repeat(t, 0, 5),
     };
+    clattn_tensor far = t;
+    far.stride[1] = INT64_MAX;
+    ck_assert(clattn_tensor_slice(far, 1, 2, 1).offset == INT64_MAX);
+    far.offset = INT64_MAX - 1;
+    ck_assert(clattn_tensor_slice(far, 0, 1, 1).offset == INT64_MAX);
     for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++) {
         ck_assert_msg(absent[i].dtype == CLATTN_NONE, "case %zu is not absent", i);
         ck_assert_int_eq(clattn_tensor_count(&absent[i]), 0);
@@ -378,6 +402,7 @@ static Suite *suite(void)
 
     tcase_set_timeout(t, 120);
     tcase_add_test(t, conversions);
+    tcase_add_test(t, integer_conversions);
     tcase_add_test(t, dtype_names);
     tcase_add_test(t, statuses);
     tcase_add_test(t, failures_are_sentences);

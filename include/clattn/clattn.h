@@ -99,8 +99,9 @@ CLATTN_API size_t clattn_dtype_size(clattn_dtype dtype);
 /** "f32", "f16", "bf16", "u8", "i32", "i8", "i4", "none". Any thread. */
 CLATTN_API const char *clattn_dtype_name(clattn_dtype dtype);
 
-/** Converts n elements to f32 (exact), or from f32 (to nearest even; f16 overflows to inf).
- *  I4: n pairs, and 2 n floats. */
+/** Converts n elements to f32 (exact, but for I32 beyond 2^24), or from f32 (to nearest even; f16
+ *  overflows to inf, integers to their ends, and a NaN becomes the lowest of them). I4: n pairs,
+ *  and 2 n floats. */
 CLATTN_API void clattn_to_f32(clattn_dtype dtype, const void *src, float *dst, size_t n);
 CLATTN_API void clattn_from_f32(clattn_dtype dtype, const float *src, void *dst, size_t n);
 
@@ -467,8 +468,7 @@ struct clattn_argmax_params {
  * to any number, -inf included. o_i holds the stored bits of v_{j*}. index counts within the
  * sequence. A row that sees no key gets index -1 and o = 0.
  *
- * For decoding over a KV cache pass views of the rows that it holds, with bottom-right causality.
- * Ragged batches, layout, blocking, edges and errors are those of clattn_attention().
+ * Ragged batches, caches, layout, blocking, edges and errors are those of clattn_attention().
  */
 CLATTN_API clattn_status clattn_argmax(clattn_ctx *ctx, const struct clattn_argmax_params *params);
 
