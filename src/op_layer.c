@@ -47,6 +47,9 @@ static clattn_status weight_heads(clattn_ctx *ctx, const char *name, const clatt
     CLA_REQUIRE(ctx, w->rank == 3 || w->shape[0] % *H == 0, CLATTN_ERR_SHAPE,
                 "layer: %s.w has %lld outputs, %lld heads do not divide them", name,
                 (long long)w->shape[0], (long long)*H);
+    CLA_REQUIRE(ctx, *K > 0 && *K <= CLA_MAX_LENGTH / *H, CLATTN_ERR_SHAPE,
+                "layer: %s.w has %lld heads of %lld, must be 1 to %d columns", name, (long long)*H,
+                (long long)*K, CLA_MAX_LENGTH);
     return CLATTN_OK;
 }
 
@@ -64,9 +67,10 @@ static clattn_status sizes(clattn_ctx *ctx, const layer_params *u, steps *s)
     CLA_REQUIRE(ctx, width == s->D && values == s->Hk, CLATTN_ERR_SHAPE,
                 "layer: q has heads of %lld, k %lld heads of %lld, v %lld heads", (long long)s->D,
                 (long long)s->Hk, (long long)width, (long long)values);
-    CLA_REQUIRE(ctx, s->B >= 0 && s->N >= 0 && s->B <= CLA_MAX_LENGTH && s->N <= CLA_MAX_LENGTH,
-                CLATTN_ERR_SHAPE, "layer: x has %lld batches of %lld rows", (long long)s->B,
-                (long long)s->N);
+    CLA_REQUIRE(ctx, s->B >= 0 && s->N >= 0 && s->B <= CLA_MAX_LENGTH
+                    && s->N <= CLA_MAX_LENGTH / (s->B ? s->B : 1), CLATTN_ERR_SHAPE,
+                "layer: x has %lld batches of %lld rows, must be 0 to %d rows", (long long)s->B,
+                (long long)s->N, CLA_MAX_LENGTH);
     return CLATTN_OK;
 }
 

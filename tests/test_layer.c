@@ -485,6 +485,10 @@ START_TEST(failure_leaves_the_cache)
     BAD(ERR_ARG, "start", p.start = 3);
     BAD(ERR_ARG, "y of q, k or v", p.q.y = p.x);
     BAD(ERR_SHAPE, "k", p.k.w = clattn_tensor_slice(p.k.w, 1, 0, 4));
+    BAD(ERR_SHAPE, "q.w has 4611686018427387904 heads of 8",
+        p.q.w.shape[0] = (int64_t)1 << 62);
+    BAD(ERR_SHAPE, "v.w has 2 heads of -1", p.v.w.shape[1] = -1);
+    BAD(ERR_SHAPE, "2 batches of 536870911 rows", p.x.shape[1] = (1 << 29) - 1);
     OK(ctx, clattn_layer(ctx, &good));
     ck_assert_int_eq(clattn_kv_length(m.kv, 1), 56 + N);
     kv_model_free(&m);
