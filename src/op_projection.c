@@ -432,6 +432,7 @@ static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *probl
     p->start = u->start;
     CLA_TRY(count_parts(ctx, u, p));
     CLA_TRY(x_view(ctx, u, p));
+    CLA_TRY(cla_rotary_check_start(ctx, OP, u->start, p->N));
     CLA_TRY(cache_views(ctx, u, p));
     for (int i = 0; i < p->parts; i++) {
         draft d = { u, &u->parts[i], p, &p->part[i], i, "" };

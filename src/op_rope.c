@@ -102,6 +102,7 @@ static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *probl
     CLA_TRY(sizes(ctx, p));
     CLA_REQUIRE(ctx, u->rotary != CLATTN_ROTARY_NONE, CLATTN_ERR_ARG,
                 "rope: rotary is 0 (none), must be 1 or 2");
+    CLA_TRY(cla_rotary_check_start(ctx, "rope", u->start, p->N));
     CLA_TRY(cla_rotary_check(ctx, "rope", "x", u->rotary, p->D, &u->base));
     p->in_type = p->x.dtype;
     p->out_type = p->y.dtype;

@@ -56,3 +56,11 @@ clattn_status cla_rotary_check(clattn_ctx *ctx, const char *op, const char *name
         *base = 10000;
     return CLATTN_OK;
 }
+
+clattn_status cla_rotary_check_start(clattn_ctx *ctx, const char *op, int64_t start, int32_t N)
+{
+    CLA_REQUIRE(ctx, start <= INT64_MAX - N, CLATTN_ERR_SHAPE,
+                "%s: start is %lld, the positions of %d rows from there on exceed 64 bits", op,
+                (long long)start, N);
+    return CLATTN_OK;
+}

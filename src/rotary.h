@@ -19,6 +19,9 @@ uint64_t cla_rotary_turns(int64_t ratio, int i);
 /* cos and sin of turns * position. */
 void cla_rotary_angle(uint64_t turns, int64_t position, float *c, float *s);
 
+/* Rows start ... start + N - 1 have a position. */
+clattn_status cla_rotary_check_start(clattn_ctx *ctx, const char *op, int64_t start, int32_t N);
+
 /* Checks what an operation was given; base 0 becomes 10000. name: of the tensor whose heads turn.
  */
 clattn_status cla_rotary_check(clattn_ctx *ctx, const char *op, const char *name,

@@ -228,6 +228,7 @@ SPOIL(base_too_small, p->parts[0].rotary_base = 0.5f)
 SPOIL(base_nan, p->parts[0].rotary_base = NAN)
 SPOIL(starts_too_short, p->starts = clattn_tensor_slice(p->x, 2, 0, 1); p->starts.rank = 1;
       p->starts.dtype = CLATTN_I32; p->starts.shape[0] = 1)
+SPOIL(start_too_late, p->start = INT64_MAX)
 SPOIL(unknown_kernel, p->kernel = "proj_magic")
 SPOIL(kernel_of_other_op, p->kernel = "merge")
 SPOIL(outside_its_buffer, p->parts[0].w.offset += 1 << 20)
@@ -263,6 +264,7 @@ static const struct {
     { rotary_of_odd_width, CLATTN_ERR_SHAPE, "parts[0].y are 7 wide|even" },
     { base_too_small, CLATTN_ERR_ARG, "base of parts[0].y is 0.5" },
     { base_nan, CLATTN_ERR_ARG, "base of parts[0].y is" },
+    { start_too_late, CLATTN_ERR_SHAPE, "start is 9223372036854775807" },
     { starts_too_short, CLATTN_ERR_SHAPE, "starts has length 1, needs 2" },
     { unknown_kernel, CLATTN_ERR_ARG, "proj_magic" },
     { kernel_of_other_op, CLATTN_ERR_ARG, "merge" },
@@ -319,6 +321,13 @@ START_TEST(rope_refusals)
     p = good;
     p.base = -1;
     FAILS(ctx, ERR_ARG, "base of x is -1", clattn_rope(ctx, &p));
+    p = good;
+    p.start = INT64_MAX - 2;
+    FAILS(ctx, ERR_SHAPE, "start is 9223372036854775805|3 rows", clattn_rope(ctx, &p));
+    p.start--;
+    OK(ctx, clattn_rope(ctx, &p));
+    p.start = INT64_MIN;
+    OK(ctx, clattn_rope(ctx, &p));
     p = good;
     p.y = p.x;
     p.y.offset++;
