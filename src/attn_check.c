@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+bool cla_attn_is_empty(const void *problem)
+{
+    const cla_attn *p = problem;
+    return p->B == 0 || p->Hq == 0 || p->Nq == 0 || p->Tq == 0;
+}
+
 /* Packed [T][H][D] becomes [1][H][T][D]: the batch axis is walked by cu_seqlens. */
 static void unpack_axes(cla_view *view)
 {

@@ -6,6 +6,19 @@
 #include "kv.h"
 #include "tensor.h"
 
+/* For tables of cla_slot: a view that is called as its field; ragged batches and caches. */
+#define CLA_ATTN_SLOT(field, written) { #field, offsetof(cla_attn, field), written }
+#define CLA_ATTN_SEQUENCE_SLOTS                                 \
+    { "cu_seqlens_q", offsetof(cla_attn, cu_q), false },        \
+    { "cu_seqlens_k", offsetof(cla_attn, cu_k), false },        \
+    { "layout.lengths", offsetof(cla_attn, lengths), false },   \
+    { "layout.block_table", offsetof(cla_attn, table), false }, \
+    { "layout.k_scale", offsetof(cla_attn, k_scale), false },   \
+    { "layout.v_scale", offsetof(cla_attn, v_scale), false }
+
+/* Is there no row? For cla_op.empty. */
+bool cla_attn_is_empty(const void *problem);
+
 /* The tensors of a call; op names it in error sentences. */
 typedef struct cla_attn_tensors {
     const char *op;

@@ -10,25 +10,11 @@ typedef struct clattn_argmax_params argmax_params;
 
 static const char OP[] = "argmax";
 
-#define SLOT(field, written) { #field, offsetof(cla_attn, field), written }
 static const cla_slot slots[] = {
-    SLOT(q, false), SLOT(k, false), SLOT(v, false),  SLOT(o, true),
-    SLOT(index, true), SLOT(mask, false),
-    { "cu_seqlens_q", offsetof(cla_attn, cu_q), false },
-    { "cu_seqlens_k", offsetof(cla_attn, cu_k), false },
-    { "layout.lengths", offsetof(cla_attn, lengths), false },
-    { "layout.block_table", offsetof(cla_attn, table), false },
-    { "layout.k_scale", offsetof(cla_attn, k_scale), false },
-    { "layout.v_scale", offsetof(cla_attn, v_scale), false },
-    { NULL, 0, false },
+    CLA_ATTN_SLOT(q, false),    CLA_ATTN_SLOT(k, false), CLA_ATTN_SLOT(v, false),
+    CLA_ATTN_SLOT(o, true),     CLA_ATTN_SLOT(index, true), CLA_ATTN_SLOT(mask, false),
+    CLA_ATTN_SEQUENCE_SLOTS,    { NULL, 0, false },
 };
-#undef SLOT
-
-static bool is_empty(const void *problem)
-{
-    const cla_attn *p = problem;
-    return p->B == 0 || p->Hq == 0 || p->Nq == 0 || p->Tq == 0;
-}
 
 static void rebase(void *problem, int64_t floats)
 {
@@ -48,7 +34,7 @@ const cla_op cla_op_argmax = {
     .work = offsetof(cla_attn, work),
     .num_stages = 1,
     .stages = { { CLA_STAGE_ARGMAX, NULL } },
-    .empty = is_empty,
+    .empty = cla_attn_is_empty,
     .cost = cla_argmax_cost,
     .rebase = rebase,
     .tuning = &cla_tuning_argmax,

@@ -143,58 +143,19 @@ static clattn_status enqueue_on(clattn_plan *plan, const cla_op *op, const void 
     return cla_op_run(plan, op, params, &events);
 }
 
-clattn_status clattn_plan_enqueue_attention(clattn_plan *plan,
-                                            const struct clattn_attention_params *params,
-                                            cl_uint num_wait, const cl_event *wait, cl_event *event)
-{
-    return enqueue_on(plan, &cla_op_attention, params, num_wait, wait, event);
-}
-
-clattn_status clattn_plan_enqueue_merge(clattn_plan *plan, const struct clattn_merge_params *params,
-                                        cl_uint num_wait, const cl_event *wait, cl_event *event)
-{
-    return enqueue_on(plan, &cla_op_merge, params, num_wait, wait, event);
-}
-
-clattn_status clattn_plan_enqueue_argmax(clattn_plan *plan,
-                                         const struct clattn_argmax_params *params,
-                                         cl_uint num_wait, const cl_event *wait, cl_event *event)
-{
-    return enqueue_on(plan, &cla_op_argmax, params, num_wait, wait, event);
-}
-
-clattn_status clattn_plan_enqueue_projection(clattn_plan *plan,
-                                             const struct clattn_projection_params *params,
-                                             cl_uint num_wait, const cl_event *wait,
-                                             cl_event *event)
-{
-    return enqueue_on(plan, &cla_op_projection, params, num_wait, wait, event);
-}
-
-clattn_status clattn_plan_enqueue_rope(clattn_plan *plan, const struct clattn_rope_params *params,
-                                       cl_uint num_wait, const cl_event *wait, cl_event *event)
-{
-    return enqueue_on(plan, &cla_op_rope, params, num_wait, wait, event);
-}
-
-clattn_status
-clattn_plan_enqueue_linear_attention(clattn_plan *plan,
-                                     const struct clattn_linear_attention_params *params,
-                                     cl_uint num_wait, const cl_event *wait, cl_event *event)
-{
-    return enqueue_on(plan, &cla_op_linear_attention, params, num_wait, wait, event);
-}
-
-clattn_status clattn_plan_enqueue_rowwise(clattn_plan *plan,
-                                          const struct clattn_rowwise_params *params,
-                                          cl_uint num_wait, const cl_event *wait, cl_event *event)
-{
-    return enqueue_on(plan, &cla_op_rowwise, params, num_wait, wait, event);
-}
-
-clattn_status clattn_plan_enqueue_embedding(clattn_plan *plan,
-                                            const struct clattn_embedding_params *params,
-                                            cl_uint num_wait, const cl_event *wait, cl_event *event)
-{
-    return enqueue_on(plan, &cla_op_embedding, params, num_wait, wait, event);
-}
+#define ENQUEUE(name)                                                                            \
+    clattn_status clattn_plan_enqueue_##name(clattn_plan *plan,                                  \
+                                             const struct clattn_##name##_params *params,        \
+                                             cl_uint num_wait, const cl_event *wait,             \
+                                             cl_event *event)                                    \
+    {                                                                                            \
+        return enqueue_on(plan, &cla_op_##name, params, num_wait, wait, event);                  \
+    }
+ENQUEUE(attention)
+ENQUEUE(merge)
+ENQUEUE(argmax)
+ENQUEUE(projection)
+ENQUEUE(rope)
+ENQUEUE(linear_attention)
+ENQUEUE(rowwise)
+ENQUEUE(embedding)
