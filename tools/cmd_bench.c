@@ -11,8 +11,8 @@ static const struct usage usage = {
         "linear-attention, SHAPE is B,Hq,Hk,Nq,Nk,D[,Dv]; or OP is project, SHAPE is rows,out,in.\n"
         "Reports the median and minimum wall-clock time of a run, the rates, and the floor: the\n"
         "time that the flops or the bytes alone would take at the multiply-add rate and the read\n"
-        "bandwidth that are measured in the same run. --shape, --dtype and --kernel may be\n"
-        "repeated: all combinations of one shape are timed in turns, so that they can be\n"
+        "bandwidth that are measured in the same run, or given. --shape, --dtype and --kernel may\n"
+        "be repeated: all combinations of one shape are timed in turns, so that they can be\n"
         "compared on a busy machine. What is bound by memory takes turns on copies of its\n"
         "tensors, enough to overflow the caches: `rotated` says how many.\n"
         "`clattn bench OP --help` lists the options of OP.\n",
@@ -28,6 +28,7 @@ struct bench {
     struct common common;
     struct texts shapes, dtypes, kernels;
     int64_t seed;
+    double seconds;
     struct session session;
     struct peaks peaks;
 };
@@ -93,7 +94,7 @@ static int time_works(struct bench *b, struct work *works, int n, struct timing 
     if (code == EXIT_OK)
         code = rotate(b, works, n);
     if (code == EXIT_OK)
-        code = measure_works(&b->session, n, works, timing);
+        code = measure_works(&b->session, n, works, b->seconds, timing);
     return code == EXIT_OK ? measure_peaks(&b->session, n, works, timing, &b->peaks) : code;
 }
 
@@ -147,13 +148,16 @@ static int bench_all(struct bench *b)
 
 static int run_op(const struct op *op, void *state, int argc, char **argv)
 {
-    struct bench b = { .op = op, .state = state, .seed = 1 };
+    struct bench b = { .op = op, .state = state, .seed = 1, .seconds = 0.5 };
     const struct option_spec own[] = {
         { "shape", 0, "SHAPE", op->bench->shape, parse_texts, &b.shapes },
         { "dtype", 0, "T", "storage: f32, f16 or bf16 (default f32)", parse_dtypes, &b.dtypes },
         { "kernel", 0, "NAME", "a name of `clattn kernels`; default: the dispatcher's choice",
           parse_kernels, &b.kernels },
         OPTION_DEVICE(b.common),
+        { "seconds", 0, "S", "how long each is timed at least (default 0.5)", parse_seconds,
+          &b.seconds },
+        OPTION_PEAKS(b.common),
         { "seed", 0, "N", "of the random tensors (default 1)", parse_int, &b.seed },
         OPTION_JSON(b.common),
         OPTION_VERBOSE(b.common),

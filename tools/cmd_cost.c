@@ -7,12 +7,13 @@ static const struct usage usage = {
     .synopsis = "cost OP --shape SHAPE [options]",
     .text =
         "Counts the useful flops and the least bytes of an operation, and says what bounds it on\n"
-        "the device, whose multiply-add rate and read bandwidth are measured. OP is attention,\n"
-        "argmax or decode, SHAPE is B,Hq,Hk,Nq,Nk,D[,Dv]: it is shown with as many key/value\n"
-        "heads as query heads (MHA), with groups (GQA) and with one (MQA); decode also with the\n"
-        "projections of its layer. OP linear-attention is shown in its linear and its quadratic\n"
-        "form, with the length at which they break even. OP project, SHAPE is rows,out,in, is\n"
-        "shown for other numbers of rows. Nothing of the shape's size is allocated.\n"
+        "the device, whose multiply-add rate and read bandwidth are measured or given. OP is\n"
+        "attention, argmax or decode, SHAPE is B,Hq,Hk,Nq,Nk,D[,Dv]: it is shown with as many\n"
+        "key/value heads as query heads (MHA), with groups (GQA) and with one (MQA); decode also\n"
+        "with the projections of its layer. OP linear-attention is shown in its linear and its\n"
+        "quadratic form, with the length at which they break even. OP project, SHAPE is\n"
+        "rows,out,in, is shown for other numbers of rows. Nothing of the shape's size is\n"
+        "allocated.\n"
         "`clattn cost OP --help` lists the options of OP.\n",
     .after = "example:\n  clattn cost attention --shape 1,32,8,1,8192,128 --dtype f16\n",
 };
@@ -53,6 +54,7 @@ static int run_op(const struct op *op, void *state, int argc, char **argv)
         { "shape", 0, "SHAPE", op->bench->shape, parse_text, &shape },
         OPTION_DTYPE(common),
         OPTION_DEVICE(common),
+        OPTION_PEAKS(common),
         OPTION_JSON(common),
         OPTION_VERBOSE(common),
         { 0 },

@@ -11,8 +11,7 @@
 
 enum { MIN_SAMPLES = 7, MAX_SAMPLES = 400, MAX_BATCH = 2000, MAX_PEAKS = 5 };
 
-static const double SECONDS_US = 0.5e6; /* per plan */
-static const double BATCH_US = 1e3;     /* shorter than this, the clock and the wait would count */
+static const double BATCH_US = 1e3; /* shorter than this, the clock and the wait would count */
 
 static int run_batch(struct session *s, struct work *work, int batch, double *us)
 {
@@ -27,15 +26,17 @@ static int run_batch(struct session *s, struct work *work, int batch, double *us
     return status == CLATTN_OK ? EXIT_OK : session_fail(s, status);
 }
 
-/* Warms up, then says how many runs make a batch. */
-static int find_batch(struct session *s, struct work *work, int *batch)
+/* Warms up, then says how many runs make a batch: MAX_SAMPLES of them fill the time. */
+static int find_batch(struct session *s, struct work *work, double seconds, int *batch)
 {
+    const double share_us = seconds * 1e6 / MAX_SAMPLES;
+    const double enough_us = share_us > BATCH_US ? share_us : BATCH_US;
     double us;
     int code = run_batch(s, work, 1, &us);
 
     for (*batch = 1; code == EXIT_OK; *batch *= 2) {
         code = run_batch(s, work, *batch, &us);
-        if (us * *batch >= BATCH_US || *batch * 2 > MAX_BATCH)
+        if (us * *batch >= enough_us || *batch * 2 > MAX_BATCH)
             break;
     }
     return code;
@@ -57,13 +58,13 @@ static void summarise(double *samples, int n, struct timing *out)
 }
 
 /* samples[MAX_SAMPLES * i + round], batch[i] */
-static int sample(struct session *s, int n, struct work *works, const int *batch, double *samples,
-                  int *rounds)
+static int sample(struct session *s, int n, struct work *works, const int *batch, double seconds,
+                  double *samples, int *rounds)
 {
     const double start = now_us();
 
     for (*rounds = 0; *rounds < MAX_SAMPLES; (*rounds)++) {
-        if (*rounds >= MIN_SAMPLES && now_us() - start >= SECONDS_US * n)
+        if (*rounds >= MIN_SAMPLES && now_us() - start >= seconds * 1e6 * n)
             break;
         for (int i = 0; i < n; i++) {
             const int code = run_batch(s, &works[i], batch[i], &samples[MAX_SAMPLES * i + *rounds]);
@@ -74,16 +75,17 @@ static int sample(struct session *s, int n, struct work *works, const int *batch
     return EXIT_OK;
 }
 
-int measure_works(struct session *s, int n, struct work *works, struct timing *out)
+int measure_works(struct session *s, int n, struct work *works, double seconds,
+                  struct timing *out)
 {
     double *samples = calloc((size_t)n * MAX_SAMPLES, sizeof *samples);
     int *batch = calloc((size_t)n, sizeof *batch);
     int rounds = 0, code = samples && batch ? EXIT_OK : fail(EXIT_INPUT, "out of memory");
 
     for (int i = 0; i < n && code == EXIT_OK; i++)
-        code = find_batch(s, &works[i], &batch[i]);
+        code = find_batch(s, &works[i], seconds, &batch[i]);
     if (code == EXIT_OK)
-        code = sample(s, n, works, batch, samples, &rounds);
+        code = sample(s, n, works, batch, seconds, samples, &rounds);
     for (int i = 0; i < n && code == EXIT_OK; i++)
         summarise(samples + MAX_SAMPLES * i, rounds, &out[i]);
     free(samples);

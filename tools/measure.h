@@ -12,9 +12,10 @@ struct timing {
 
 /*
  * Times n works of a session in turns, so that whatever disturbs the machine disturbs all of them:
- * at least 7 samples each, and about half a second.
+ * at least 7 samples each, and about so many seconds.
  */
-int measure_works(struct session *s, int n, struct work *works, struct timing *out);
+int measure_works(struct session *s, int n, struct work *works, double seconds,
+                  struct timing *out);
 
 /*
  * Measures what the device can reach, and again while a work was faster than its floor: nothing

@@ -107,6 +107,41 @@ int parse_float(void *target, const char *name, const char *value)
     return EXIT_OK;
 }
 
+/* A positive number at *at, which steps behind it; 0 when there is none. */
+static double read_positive(const char **at)
+{
+    char *end;
+    const double x = strtod(*at, &end);
+
+    *at = end;
+    return isfinite(x) && x > 0 ? x : 0;
+}
+
+int parse_seconds(void *target, const char *name, const char *value)
+{
+    const char *at = value;
+    const double x = read_positive(&at);
+
+    if (!x || *at)
+        return fail(EXIT_USAGE, "--%s: '%s' is not a positive number", name, value);
+    *(double *)target = x;
+    return EXIT_OK;
+}
+
+int parse_peaks(void *target, const char *name, const char *value)
+{
+    const char *at = value;
+    struct peaks p = { .gflops = read_positive(&at) };
+
+    if (*at++ == ',')
+        p.gbytes_per_s = read_positive(&at);
+    if (!p.gflops || !p.gbytes_per_s || *at)
+        return fail(EXIT_USAGE, "--%s: '%s' is not two positive numbers, GFLOP/s,GB/s", name,
+                    value);
+    *(struct peaks *)target = p;
+    return EXIT_OK;
+}
+
 int parse_dtype(void *target, const char *name, const char *value)
 {
     static const clattn_dtype known[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16 };

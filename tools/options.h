@@ -40,6 +40,8 @@ int parse_int(void *target, const char *name, const char *value);    /* int64_t 
 int parse_float(void *target, const char *name, const char *value);  /* float, finite */
 int parse_dtype(void *target, const char *name, const char *value);  /* clattn_dtype */
 int parse_kernel(void *target, const char *name, const char *value); /* const char *, registered */
+int parse_peaks(void *target, const char *name, const char *value);  /* struct peaks */
+int parse_seconds(void *target, const char *name, const char *value); /* double, above 0 */
 
 /* Reads up to max integers separated by commas; returns how many, -1 if the text is not that. */
 int read_ints(const char *text, int max, int64_t *out);
@@ -53,10 +55,16 @@ int parse_sizes(const char *text, const char *grammar, int least, int most, int6
 /* Appends a word to a text of words, which begins as "". */
 void add_word(char *text, size_t size, const char *fmt, ...) CLI_PRINTF(3, 4);
 
+/* What a device can reach: f32 multiply-adds and reading from memory. */
+struct peaks {
+    double gflops, gbytes_per_s;
+};
+
 /* What most subcommands take. */
 struct common {
     const char *device, *kernel;
     clattn_dtype dtype;
+    struct peaks peaks; /* zeros: to be measured */
     bool json, verbose;
 };
 
@@ -77,6 +85,13 @@ struct common {
         "kernel", 0, "NAME", "a name of `clattn kernels`; default: the dispatcher's choice", \
             parse_kernel, &(c).kernel                                                        \
     }
+#define OPTION_PEAKS(c)                                                              \
+    {                                                                                \
+        "peaks", 0, "GFLOPS,GB",                                                     \
+            "what the device can reach, GFLOP/s and GB/s of reading, for the floor;\n" \
+            "default: measured, in about 0.3 s",                                     \
+            parse_peaks, &(c).peaks                                                  \
+    }
 #define OPTION_JSON(c)                                       \
     {                                                        \
         "json", 0, NULL, "print JSON", parse_flag, &(c).json \
@@ -88,7 +103,8 @@ struct common {
 
 /* The options of every subcommand that runs an operation. */
 #define OPTIONS_OF_RUN(c) \
-    OPTION_DTYPE(c), OPTION_DEVICE(c), OPTION_KERNEL(c), OPTION_JSON(c), OPTION_VERBOSE(c)
+    OPTION_DTYPE(c), OPTION_DEVICE(c), OPTION_KERNEL(c), OPTION_PEAKS(c), OPTION_JSON(c), \
+        OPTION_VERBOSE(c)
 
 /* Puts a table behind the n options of specs. */
 void options_append(struct option_spec *specs, int n, const struct option_spec *more);

@@ -8,7 +8,8 @@
 struct session {
     clattn_ctx *ctx;
     const clattn_device_info *device;
-    bool quiet_errors; /* errors are printed by session_fail(), not by the log */
+    struct peaks given; /* zeros: none */
+    bool quiet_errors;  /* errors are printed by session_fail(), not by the log */
 };
 
 /* Opens common->device. Returns EXIT_OK; else the reason is on stderr. */
@@ -18,10 +19,7 @@ void session_close(struct session *s);
 /* Prints the sentence of the call that returned status; returns the exit code that fits. */
 int session_fail(const struct session *s, clattn_status status);
 
-/* What the device can reach; a second call keeps the larger numbers. */
-struct peaks {
-    double gflops, gbytes_per_s;
-};
+/* What the device can reach, as given or measured; a second call keeps the larger numbers. */
 int session_peaks(struct session *s, struct peaks *best);
 
 /* The least time a problem can take on such a device. */

@@ -19,6 +19,11 @@ BENCH_KEYS = ("op shape flags dtype device kernel config origin runs rotated med
               "flops bytes intensity gflops gbytes_per_s bound floor_us fraction peak_gflops "
               "peak_gbytes_per_s workspace_bytes workspace_over_output").split()
 
+# What a device can reach, given so that it is not measured at every turn; short timings.
+QUICK = {command: ["--peaks", "100,10"] for command in
+         ("attention", "argmax", "linear-attention", "project", "bench", "cost")}
+QUICK["bench"] += ["--seconds", "0.02"]
+
 CODES = {"<f4": "f", "<f2": "e", "<f8": "d", "|b1": "?", "|u1": "B", "<i4": "i", "<i8": "q"}
 
 
@@ -88,9 +93,11 @@ class Cli:
     def folder(self):
         return tempfile.mkdtemp(dir=self.root)
 
-    def __call__(self, *args, code=OK, env=None, **kwargs):
+    def __call__(self, *args, code=OK, env=None, measure=False, **kwargs):
         """Runs the program; it must end by itself with this exit code."""
         kwargs.setdefault("stdout", subprocess.PIPE)
+        if code == OK and not measure and "--help" not in args:
+            args += tuple(QUICK.get(args[0], ()))
         done = subprocess.run([self.program, *map(str, args)], stderr=subprocess.PIPE, text=True,
                               env=dict(self.env, **(env or {})), timeout=120, check=False,
                               cwd=self.root, **kwargs)
@@ -107,8 +114,9 @@ class Cli:
         assert not done.stdout, f"{args}: {done.stdout!r}"
         return lines[0]
 
-    def json_lines(self, *args, code=OK):
-        return [json.loads(line) for line in self(*args, "--json", code=code).stdout.splitlines()]
+    def json_lines(self, *args, code=OK, measure=False):
+        done = self(*args, "--json", code=code, measure=measure)
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     def opencl(self):
         """The OpenCL devices that can be used."""

@@ -271,7 +271,7 @@ def test_attention_report(cli):
     folder = cli.folder()
     paths, _ = small(folder)
     args = ("attention", *paths, "-o", folder + "/o.npy", "--device", "cpu", "--causal")
-    (report,) = cli.json_lines(*args)
+    (report,) = cli.json_lines(*args, measure=True)
     assert set(BENCH_KEYS) <= set(report), set(BENCH_KEYS) - set(report)
     assert report["shape"] == "1,1,1,5,7,4,3" and report["flags"] == "causal"
     assert report["flops"] == 2 * 7 * (3 + 4 + 5 + 6 + 7)

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Tests of clattn bench and cost, in TAP: test_cli_bench.py CLATTN GOLDEN"""
+import json
 import math
+import time
 
 from cli_harness import BAD_INPUT, USAGE, check_report, main
 
@@ -31,15 +33,35 @@ SAME = ("op", "shape", "flags", "dtype", "device", "flops", "bytes")
 
 def test_fields(cli):
     """bench of every operation is complete, and cost counts what it counts."""
-    for op, shape, options, flags in OPS:
+    for i, (op, shape, options, flags) in enumerate(OPS):
         args = (op, "--shape", shape, "--dtype", "f16", "--device", "cpu", *options)
-        (bench,) = cli.json_lines("bench", *args)
+        (bench,) = cli.json_lines("bench", *args, measure=i == 0)
         check_report(bench)
         assert (bench["op"], bench["shape"], bench["dtype"]) == (op, shape, "f16")
         assert bench["flags"] == flags and bench["runs"] >= 7, bench
-        (cost,) = cli.json_lines("cost", *args)
+        (cost,) = cli.json_lines("cost", *args, measure=i == 0)
         for key in SAME:
             assert cost[key] == bench[key], (args, key, cost[key], bench[key])
+
+
+def test_given(cli):
+    """bench and cost take peaks and a time instead of their own."""
+    args = ("attention", "--shape", "1,4,4,64,64,16", "--device", "cpu", "--json")
+    for command in ("bench", "cost"):
+        for peaks, bound in (("1e-3,1e6", "compute"), ("1e9,0.5", "memory")):
+            report = json.loads(cli(command, *args, "--peaks", peaks, measure=True).stdout)
+            assert [report["peak_gflops"], report["peak_gbytes_per_s"]] == [
+                float(x) for x in peaks.split(",")]
+            assert report["bound"] == bound, report
+            if command == "bench":
+                check_report(report)
+        for peaks in ("100", "100,", ",10", "0,10", "100,-1", "nan,10", "100,10,1", "100 10"):
+            cli.refuses(command, *args, "--peaks", peaks, code=USAGE, says=f"'{peaks}'")
+    for seconds in ("0", "-1", "inf", "1s", ""):
+        cli.refuses("bench", *args, "--seconds", seconds, code=USAGE, says=f"'{seconds}'")
+    start = time.monotonic()
+    cli("bench", *args, "--seconds", "1.5", "--peaks", "100,10", measure=True)
+    assert time.monotonic() - start >= 1.5
 
 
 def test_combinations(cli):
@@ -167,17 +189,19 @@ def test_opencl(cli):
     for op, shape in [("attention", "1,2,1,16,32,16"), ("argmax", "1,2,1,16,32,16"),
                       ("decode", "1,2,1,1,64,16"), ("linear-attention", "1,2,1,32,32,16"),
                       ("project", "1,32,64")]:
-        (bench,) = cli.json_lines("bench", op, "--shape", shape, "--device", "opencl")
+        (bench,) = cli.json_lines("bench", op, "--shape", shape, "--device", "opencl",
+                                  measure=op == "attention")
         check_report(bench)
         assert bench["op"] == op and bench["device"] == cli.opencl()[0]["name"]
         assert bench["rotated"] > 1 or bench["bound"] == "compute", bench
-    (cost,) = cli.json_lines("cost", "decode", "--shape", "1,2,1,1,64,16", "--device", "opencl")
+    (cost,) = cli.json_lines("cost", "decode", "--shape", "1,2,1,1,64,16", "--device", "opencl",
+                             measure=True)
     assert cost["peak_gbytes_per_s"] > 0
     return None
 
 
-TESTS = [test_fields, test_combinations, test_rotation, test_cost_variants, test_cost_decode,
-         test_cost_others, test_usage, test_opencl]
+TESTS = [test_fields, test_given, test_combinations, test_rotation, test_cost_variants,
+         test_cost_decode, test_cost_others, test_usage, test_opencl]
 
 if __name__ == "__main__":
     main(TESTS, __doc__)

@@ -121,7 +121,7 @@ def test_report(cli):
     folder = cli.folder()
     paths, _ = small(folder)
     args = ("project", *paths, "-o", folder + "/y.npy", "--device", "cpu", "--weights", "i8")
-    (report,) = cli.json_lines(*args)
+    (report,) = cli.json_lines(*args, measure=True)
     check_report(report)
     assert (report["op"], report["shape"]) == ("project", "5,6,32")
     assert report["flags"] == "weights=i8" and report["flops"] == 2 * 5 * 6 * 32
