@@ -44,18 +44,14 @@ static void check_golden(const char *name, clattn_dtype dtype, bool host)
 
 START_TEST(golden)
 {
-    char **names = golden_list();
-    int found = 0;
+    golden_names cases;
 
-    for (int n = 0; names[n]; n++) {
-        if (strncmp(names[n], "argmax_", 7) != 0)
-            continue;
-        check_golden(names[n], dtypes[_i], found % 2);
-        check_golden(names[n], dtypes[_i], found % 2 == 0);
-        found++;
+    golden_find(&cases, "argmax_attention");
+    for (int n = 0; n < cases.count; n++) {
+        check_golden(cases.name[n], dtypes[_i], false);
+        check_golden(cases.name[n], dtypes[_i], true);
     }
-    ck_assert_int_ge(found, 3);
-    golden_list_free(names);
+    ck_assert_int_ge(cases.count, 3);
 }
 END_TEST
 
@@ -167,17 +163,9 @@ END_TEST
 /* B, Hq, Nq, Nk or all of them 0. */
 START_TEST(empty_sizes)
 {
-    attn_spec spec = { ARGMAX, .B = 2, .Hq = 4, .Hk = 2, .Nq = 5, .Nk = 6, .D = 8, .Dv = 8 };
+    const attn_spec spec = { ARGMAX, .B = 2, .Hq = 4, .Hk = 2, .Nq = 5, .Nk = 6, .D = 8, .Dv = 8 };
 
-    spec.B = _i & 1 ? 0 : spec.B;
-    spec.Hq = spec.Hk = _i & 2 ? 0 : 2;
-    spec.Nq = _i & 4 ? 0 : spec.Nq;
-    spec.Nk = _i & 8 ? 0 : spec.Nk;
-    attn_data *data = attn_data_make(&spec, suite_seed());
-    compare_label("B %d H %d Nq %d Nk %d", spec.B, spec.Hq, spec.Nq, spec.Nk);
-    attn_check(suite_ctx(), false, data, NULL);
-    attn_check(suite_ctx(), true, data, NULL);
-    attn_data_free(data);
+    attn_check_empty(spec, _i);
 }
 END_TEST
 
@@ -538,40 +526,31 @@ static const attn_spec plan_spec = { ARGMAX, .name = "plan", .B = 2, .Hq = 4, .H
                                      .Nk = 700, .D = 32, .Dv = 16,
                                      .causal = CLATTN_CAUSAL_BOTTOM_RIGHT };
 
-/* A plan on its own and on other tensors; what it says of itself. */
 START_TEST(plans)
 {
+    attn_check_plan(&plan_spec, _i);
+}
+END_TEST
+
+START_TEST(description)
+{
     clattn_ctx *ctx = suite_ctx();
-    attn_data *data[2] = { attn_data_make(&plan_spec, suite_seed()),
-                           attn_data_make(&plan_spec, suite_seed() + 1) };
-    attn_run runs[2];
+    attn_data *data = attn_data_make(&plan_spec, suite_seed());
+    attn_run run;
     clattn_plan *plan;
     clattn_plan_info info;
 
-    for (int i = 0; i < 2; i++)
-        attn_run_make(&runs[i], _i ? NULL : ctx, data[i]);
-    OK(ctx, clattn_plan_argmax(ctx, &runs[0].argmax, &plan));
+    attn_run_make(&run, ctx, data);
+    OK(ctx, clattn_plan_argmax(ctx, &run.argmax, &plan));
     OK(ctx, clattn_plan_describe(plan, &info));
     ck_assert_msg(strncmp(info.kernel, "argmax", 6) == 0, "%s", info.kernel);
     const double pairs = 2.0 * 4 * (21 * 680 + 21 * 20 / 2);
     ck_assert_msg(fabs(info.flops - 2 * 32 * pairs) < 1, "%g flops", info.flops);
     const double bytes = 4.0 * (2 * 4 * 21 * (32 + 2 * 16 + 1) + 2 * 2 * 700 * 32);
     ck_assert_msg(fabs(info.bytes - bytes) < 1, "%g bytes, not %g", info.bytes, bytes);
-    for (int repeat = 0; repeat < 3; repeat++) {
-        compare_label("own tensors, repeat %d", repeat);
-        attn_run_poison(&runs[0]);
-        OK(ctx, clattn_plan_run(plan));
-        attn_run_check(&runs[0]);
-        compare_label("other tensors, repeat %d", repeat);
-        attn_run_poison(&runs[1]);
-        OK(ctx, clattn_plan_run_argmax(plan, &runs[1].argmax));
-        attn_run_check(&runs[1]);
-    }
     clattn_plan_destroy(&plan);
-    for (int i = 0; i < 2; i++) {
-        attn_run_free(&runs[i]);
-        attn_data_free(data[i]);
-    }
+    attn_run_free(&run);
+    attn_data_free(data);
 }
 END_TEST
 
@@ -623,6 +602,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, prefix_of_a_cache, 0, 2);
     tcase_add_loop_test(t, determinism, 0, 2);
     tcase_add_loop_test(t, plans, 0, 2);
+    tcase_add_test(t, description);
     tcase_add_test(t, pinned_kernels);
     suite_add_tcase(s, t);
     return s;
@@ -630,7 +610,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    suite_begin();
-    suite_need_device();
-    return suite_run(suite());
+    return suite_main(suite);
 }

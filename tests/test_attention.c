@@ -214,16 +214,8 @@ START_TEST(empty_sizes)
 {
     attn_spec spec = { .B = 2, .Hq = 4, .Hk = 2, .Nq = 5, .Nk = 6, .D = 8, .Dv = 8, .lse = true };
 
-    spec.B = _i & 1 ? 0 : spec.B;
-    spec.Hq = spec.Hk = _i & 2 ? 0 : 2;
-    spec.Nq = _i & 4 ? 0 : spec.Nq;
-    spec.Nk = _i & 8 ? 0 : spec.Nk;
     spec.probs = (_i & 16) != 0;
-    attn_data *data = attn_data_make(&spec, suite_seed());
-    compare_label("B %d H %d Nq %d Nk %d", spec.B, spec.Hq, spec.Nq, spec.Nk);
-    attn_check(suite_ctx(), false, data, NULL);
-    attn_check(suite_ctx(), true, data, NULL);
-    attn_data_free(data);
+    attn_check_empty(spec, _i);
 }
 END_TEST
 
@@ -490,7 +482,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    suite_begin();
-    suite_need_device();
-    return suite_run(suite());
+    return suite_main(suite);
 }

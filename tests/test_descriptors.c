@@ -289,12 +289,12 @@ static void check_compiled(clattn_ctx *ctx, const cla_kernel *k, const void *pro
     cla_cl_launch_free(&launch);
 }
 
-static const cla_kernel **kernels;
+static kernel_list kernels;
 
 /* The dispatcher's choice and the safe one, with the helpers of the kernel. */
 START_TEST(compiled)
 {
-    const cla_kernel *k = kernels[_i];
+    const cla_kernel *k = kernels.kernel[_i];
     clattn_ctx *ctx = suite_ctx();
     sample p;
     int t[CLA_MAX_TUNABLES];
@@ -320,27 +320,20 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("descriptors");
     TCase *t = tcase_create("descriptors");
-    int count = 0;
 
+    kernels = kernels_of_device(ANY_STAGE);
     tcase_add_test(t, names);
     tcase_add_test(t, completeness);
     tcase_add_test(t, choices);
     tcase_add_test(t, sources);
     tcase_add_test(t, safe_configurations);
     tcase_add_test(t, every_width);
-    while (kernels[count])
-        count++;
-    tcase_add_loop_test(t, compiled, 0, count);
+    tcase_add_loop_test(t, compiled, 0, kernels.count);
     suite_add_tcase(s, t);
     return s;
 }
 
 int main(void)
 {
-    suite_begin();
-    suite_need_device();
-    kernels = kernels_of_device(suite_ctx());
-    const int result = suite_run(suite());
-    free(kernels);
-    return result;
+    return suite_main(suite);
 }

@@ -121,15 +121,17 @@ SPOIL(probs_beyond_heads, probs_tensor(p, 2, 1, 5); p->probs_head = 3)
 SPOIL(probs_beyond_rows, probs_tensor(p, 1, 2, 5); p->probs_row = 2)
 SPOIL(probs_of_negative_head, probs_tensor(p, 1, 1, 5); p->probs_head = -1)
 
-typedef struct bad_call {
+typedef struct refusal {
     const char *name;
-    void (*spoil)(params *p);
     clattn_status status;
     const char *words; /* that the sentence must contain, separated by '|' */
-} bad_call;
+} refusal;
 
-#define BAD(spoil, status, words) { #spoil, spoil, CLATTN_ERR_##status, words }
-static const bad_call bad_calls[] = {
+#define BAD(spoil, status, words) { { #spoil, CLATTN_ERR_##status, words }, spoil }
+static const struct {
+    refusal as;
+    void (*spoil)(params *p);
+} bad_calls[] = {
     BAD(no_q, ARG, "q"),
     BAD(no_k, ARG, "k"),
     BAD(no_v, ARG, "v"),
@@ -206,36 +208,53 @@ static const bad_call bad_calls[] = {
 };
 enum { NUM_BAD_CALLS = sizeof bad_calls / sizeof bad_calls[0] };
 
+static void expect_as_made(const test_memory *m, const char *name)
+{
+    unsigned char *now = memory_alloc(m->size);
+
+    OK(suite_ctx(), clattn_buffer_read(m->tensor.buffer, 0, now, m->size));
+    ck_assert_msg(memcmp(now, m->bytes, m->size) == 0, "%s: %s was written", compare_label_text(),
+                  name);
+    free(now);
+}
+
 static void expect_untouched(attn_run *run)
 {
-    const size_t size = run->o.size;
-    unsigned char *now = memory_alloc(size);
-    OK(suite_ctx(), clattn_buffer_read(run->o.tensor.buffer, 0, now, size));
-    ck_assert_msg(memcmp(now, run->o.bytes, size) == 0, "%s: o was written", compare_label_text());
-    free(now);
+    expect_as_made(&run->o, "o");
+    if (run->data->spec.argmax)
+        expect_as_made(&run->index, "index");
+}
+
+/* The one-call form and a plan refuse these params of the run's operation; its own still work. */
+static void check_refused(attn_run *run, const void *bad, const refusal *as)
+{
+    const bool argmax = run->data->spec.argmax;
+    clattn_ctx *ctx = suite_ctx();
+    clattn_plan *plan;
+
+    compare_label("%s", as->name);
+    suite_expect(__FILE__, __LINE__, ctx, as->name,
+                 argmax ? clattn_argmax(ctx, bad) : clattn_attention(ctx, bad), as->status);
+    suite_sentence(__FILE__, __LINE__, ctx, as->words);
+    suite_sentence(__FILE__, __LINE__, ctx, argmax ? "argmax" : "attention");
+    suite_expect(__FILE__, __LINE__, ctx, as->name,
+                 argmax ? clattn_plan_argmax(ctx, bad, &plan)
+                        : clattn_plan_attention(ctx, bad, &plan), as->status);
+    ck_assert_ptr_null(plan);
+    expect_untouched(run);
+    OK(ctx, argmax ? clattn_argmax(ctx, &run->argmax) : clattn_attention(ctx, &run->params));
+    attn_run_check(run);
 }
 
 START_TEST(attention_errors)
 {
-    const bad_call *bad = &bad_calls[_i];
-    clattn_ctx *ctx = suite_ctx();
     attn_data *data = attn_data_make(&good_spec, suite_seed());
     attn_run run;
-    clattn_plan *plan;
 
-    compare_label("%s", bad->name);
-    attn_run_make(&run, ctx, data);
+    attn_run_make(&run, suite_ctx(), data);
     params p = run.params;
-    bad->spoil(&p);
-    suite_expect(__FILE__, __LINE__, ctx, bad->name, clattn_attention(ctx, &p), bad->status);
-    suite_sentence(__FILE__, __LINE__, ctx, bad->words);
-    suite_sentence(__FILE__, __LINE__, ctx, "attention");
-    suite_expect(__FILE__, __LINE__, ctx, bad->name, clattn_plan_attention(ctx, &p, &plan),
-                 bad->status);
-    ck_assert_ptr_null(plan);
-    expect_untouched(&run);
-    OK(ctx, clattn_attention(ctx, &run.params));
-    attn_run_check(&run);
+    bad_calls[_i].spoil(&p);
+    check_refused(&run, &p, &bad_calls[_i].as);
     attn_run_free(&run);
     attn_data_free(data);
 }
@@ -283,10 +302,8 @@ SPOIL_ARGMAX(am_kernel_elsewhere, p->kernel = suite_is_native() ? "argmax_cpu" :
 SPOIL_ARGMAX(am_struct_size_0, p->struct_size = 0)
 
 static const struct {
-    const char *name;
+    refusal as;
     void (*spoil)(argmax_params *p);
-    clattn_status status;
-    const char *words;
 } bad_argmax[] = {
     BAD(am_no_q, ARG, "q"),
     BAD(am_no_o, ARG, "o"),
@@ -318,29 +335,13 @@ enum { NUM_BAD_ARGMAX = sizeof bad_argmax / sizeof bad_argmax[0] };
 
 START_TEST(argmax_errors)
 {
-    clattn_ctx *ctx = suite_ctx();
     attn_data *data = attn_data_make(&good_argmax, suite_seed());
     attn_run run;
-    clattn_plan *plan;
-    int32_t index[2 * 4 * 3];
 
-    compare_label("%s", bad_argmax[_i].name);
-    attn_run_make(&run, ctx, data);
+    attn_run_make(&run, suite_ctx(), data);
     argmax_params p = run.argmax;
     bad_argmax[_i].spoil(&p);
-    suite_expect(__FILE__, __LINE__, ctx, bad_argmax[_i].name, clattn_argmax(ctx, &p),
-                 bad_argmax[_i].status);
-    suite_sentence(__FILE__, __LINE__, ctx, bad_argmax[_i].words);
-    suite_sentence(__FILE__, __LINE__, ctx, "argmax");
-    suite_expect(__FILE__, __LINE__, ctx, bad_argmax[_i].name, clattn_plan_argmax(ctx, &p, &plan),
-                 bad_argmax[_i].status);
-    ck_assert_ptr_null(plan);
-    expect_untouched(&run);
-    memory_get_bytes(&run.index, "index", index);
-    for (int i = 0; i < 2 * 4 * 3; i++)
-        ck_assert_int_eq(index[i], -1); /* the poison */
-    OK(ctx, clattn_argmax(ctx, &run.argmax));
-    attn_run_check(&run);
+    check_refused(&run, &p, &bad_argmax[_i].as);
     attn_run_free(&run);
     attn_data_free(data);
 }
@@ -381,25 +382,24 @@ END_TEST
 /* ---- ragged batches ---- */
 
 typedef struct bad_ragged {
-    const char *name;
+    refusal as;
     int32_t cu_q[4], cu_k[4];
     int entries_q, entries_k; /* 0: absent */
     int64_t max_q, max_k;
-    clattn_status status;
-    const char *words;
 } bad_ragged;
 
 static const bad_ragged bad_raggeds[] = {
-    { "only q", { 0, 2, 6 }, { 0 }, 3, 0, 0, 0, CLATTN_ERR_ARG, "cu_seqlens_k" },
-    { "only k", { 0 }, { 0, 2, 9 }, 0, 3, 0, 0, CLATTN_ERR_ARG, "cu_seqlens_q" },
-    { "of two lengths", { 0, 2, 6 }, { 0, 2, 8, 9 }, 3, 4, 0, 0, CLATTN_ERR_SHAPE, "3|4" },
-    { "first not 0", { 1, 2, 6 }, { 0, 2, 9 }, 3, 3, 0, 0, CLATTN_ERR_ARG, "cu_seqlens_q|1" },
-    { "decreasing", { 0, 2, 6 }, { 0, 10, 9 }, 3, 3, 0, 0, CLATTN_ERR_ARG, "cu_seqlens_k|10|9" },
-    { "last not T", { 0, 2, 5 }, { 0, 2, 9 }, 3, 3, 0, 0, CLATTN_ERR_ARG, "cu_seqlens_q|5|6" },
-    { "beyond T", { 0, 2, 6 }, { 0, 2, 10 }, 3, 3, 0, 0, CLATTN_ERR_ARG, "cu_seqlens_k|10|9" },
-    { "negative", { 0, -2, 6 }, { 0, 2, 9 }, 3, 3, 0, 0, CLATTN_ERR_ARG, "cu_seqlens_q|-2" },
-    { "longer than said", { 0, 2, 6 }, { 0, 2, 9 }, 3, 3, 3, 0, CLATTN_ERR_SHAPE, "4|3" },
-    { "negative longest", { 0, 2, 6 }, { 0, 2, 9 }, 3, 3, 0, -1, CLATTN_ERR_SHAPE, "-1" },
+    { { "only q", CLATTN_ERR_ARG, "cu_seqlens_k" }, { 0, 2, 6 }, { 0 }, 3, 0, 0, 0 },
+    { { "only k", CLATTN_ERR_ARG, "cu_seqlens_q" }, { 0 }, { 0, 2, 9 }, 0, 3, 0, 0 },
+    { { "of two lengths", CLATTN_ERR_SHAPE, "3|4" }, { 0, 2, 6 }, { 0, 2, 8, 9 }, 3, 4, 0, 0 },
+    { { "first not 0", CLATTN_ERR_ARG, "cu_seqlens_q|1" }, { 1, 2, 6 }, { 0, 2, 9 }, 3, 3, 0, 0 },
+    { { "decreasing", CLATTN_ERR_ARG, "cu_seqlens_k|10|9" },
+      { 0, 2, 6 }, { 0, 10, 9 }, 3, 3, 0, 0 },
+    { { "last not T", CLATTN_ERR_ARG, "cu_seqlens_q|5|6" }, { 0, 2, 5 }, { 0, 2, 9 }, 3, 3, 0, 0 },
+    { { "beyond T", CLATTN_ERR_ARG, "cu_seqlens_k|10|9" }, { 0, 2, 6 }, { 0, 2, 10 }, 3, 3, 0, 0 },
+    { { "negative", CLATTN_ERR_ARG, "cu_seqlens_q|-2" }, { 0, -2, 6 }, { 0, 2, 9 }, 3, 3, 0, 0 },
+    { { "longer than said", CLATTN_ERR_SHAPE, "4|3" }, { 0, 2, 6 }, { 0, 2, 9 }, 3, 3, 3, 0 },
+    { { "negative longest", CLATTN_ERR_SHAPE, "-1" }, { 0, 2, 6 }, { 0, 2, 9 }, 3, 3, 0, -1 },
 };
 enum { NUM_BAD_RAGGEDS = sizeof bad_raggeds / sizeof bad_raggeds[0] };
 
@@ -414,22 +414,16 @@ START_TEST(ragged_errors)
     static const attn_spec spec = { .name = "good ragged", .B = 2, .Hq = 2, .Hk = 1, .D = 8,
                                     .Dv = 8, .lens_q = lens_q, .lens_k = lens_k, .lse = true };
     const bad_ragged *bad = &bad_raggeds[_i];
-    clattn_ctx *ctx = suite_ctx();
     attn_data *data = attn_data_make(&spec, suite_seed());
     attn_run run;
 
-    compare_label("cu_seqlens %s", bad->name);
-    attn_run_make(&run, ctx, data);
+    attn_run_make(&run, suite_ctx(), data);
     params p = run.params;
     p.cu_seqlens_q = host_i32(bad->cu_q, bad->entries_q);
     p.cu_seqlens_k = host_i32(bad->cu_k, bad->entries_k);
     p.max_seqlen_q = bad->max_q;
     p.max_seqlen_k = bad->max_k;
-    suite_expect(__FILE__, __LINE__, ctx, bad->name, clattn_attention(ctx, &p), bad->status);
-    suite_sentence(__FILE__, __LINE__, ctx, bad->words);
-    expect_untouched(&run);
-    OK(ctx, clattn_attention(ctx, &run.params));
-    attn_run_check(&run);
+    check_refused(&run, &p, &bad->as);
     attn_run_free(&run);
     attn_data_free(data);
 }
@@ -793,7 +787,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    suite_begin();
-    suite_need_device();
-    return suite_run(suite());
+    return suite_main(suite);
 }

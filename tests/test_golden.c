@@ -1,36 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The golden cases of softmax attention through the public API, in every dtype. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "attention_case.h"
 #include "compare.h"
 #include "suite.h"
 
-static char **names; /* of the cases of this operation */
-static int num_names;
-
-static bool is_attention(const char *name)
-{
-    golden_case c;
-    golden_open(&c, name);
-    const char *op = golden_op(&c);
-    const bool yes = strcmp(op, "attention") == 0 || strcmp(op, "attention_varlen") == 0;
-    golden_close(&c);
-    return yes;
-}
-
-static void find_cases(void)
-{
-    names = golden_list();
-    for (int i = 0; names[i]; i++) {
-        if (is_attention(names[i]))
-            names[num_names++] = names[i];
-        else
-            free(names[i]);
-    }
-    names[num_names] = NULL;
-}
+static golden_names cases;
 
 /* Buffers for one dtype, host memory for the next: both roads see every case. */
 static void check_case(const char *name, clattn_dtype in, clattn_dtype out, bool host)
@@ -52,19 +26,19 @@ static void check_case(const char *name, clattn_dtype in, clattn_dtype out, bool
 
 START_TEST(f32)
 {
-    check_case(names[_i], CLATTN_F32, CLATTN_F32, _i % 2);
+    check_case(cases.name[_i], CLATTN_F32, CLATTN_F32, _i % 2);
 }
 END_TEST
 
 START_TEST(f16)
 {
-    check_case(names[_i], CLATTN_F16, _i % 3 ? CLATTN_F16 : CLATTN_F32, _i % 2 == 0);
+    check_case(cases.name[_i], CLATTN_F16, _i % 3 ? CLATTN_F16 : CLATTN_F32, _i % 2 == 0);
 }
 END_TEST
 
 START_TEST(bf16)
 {
-    check_case(names[_i], CLATTN_BF16, _i % 3 != 1 ? CLATTN_BF16 : CLATTN_F32, _i % 2);
+    check_case(cases.name[_i], CLATTN_BF16, _i % 3 != 1 ? CLATTN_BF16 : CLATTN_F32, _i % 2);
 }
 END_TEST
 
@@ -73,19 +47,15 @@ static Suite *suite(void)
     Suite *s = suite_create("golden");
     TCase *t = tcase_create("attention");
 
-    tcase_add_loop_test(t, f32, 0, num_names);
-    tcase_add_loop_test(t, f16, 0, num_names);
-    tcase_add_loop_test(t, bf16, 0, num_names);
+    golden_find(&cases, "attention|attention_varlen");
+    tcase_add_loop_test(t, f32, 0, cases.count);
+    tcase_add_loop_test(t, f16, 0, cases.count);
+    tcase_add_loop_test(t, bf16, 0, cases.count);
     suite_add_tcase(s, t);
     return s;
 }
 
 int main(void)
 {
-    suite_begin();
-    suite_need_device();
-    find_cases();
-    const int result = suite_run(suite());
-    golden_list_free(names);
-    return result;
+    return suite_main(suite);
 }

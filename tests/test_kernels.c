@@ -4,8 +4,9 @@
  * reference. A new kernel needs no edit here.
  *
  * A configuration costs an OpenCL build, and so does every width, dtype and set of options. So all
- * configurations run on shapes of one width that differ in what is not compiled in; a stratified
- * part of them runs on other widths and dtypes; the dispatcher's choice runs on all shapes.
+ * configurations run on shapes of one width that differ in what is not compiled in; as few
+ * as have every value of every tunable run on other widths and dtypes; the dispatcher's choice runs
+ * on all shapes.
  *
  * Where scores are spread widely, only rows with a near tie have an error worth the name. Those
  * shapes have many rows, so that the pass rule compares more than two throws of dice.
@@ -19,7 +20,6 @@
 #include "storage.h"
 #include "suite.h"
 
-/* Several processes share the walk: "test_kernels PART PARTS". */
 static kernel_walk_scope scope;
 
 /* The widths have tails in every vector and tile. */
@@ -73,11 +73,10 @@ static const attn_spec shapes[] = {
 };
 
 /*
- * Caches. The first one takes every road through cl/kv.clh and is compiled in a part of the
- * configurations: how many rows and keys a tile has is what its way to find a key may depend on.
+ * Caches. The first one takes every road through cl/kv.clh and is compiled with every value of the
+ * tunables: how many rows and keys a tile has is what its way to find a key may depend on.
  */
 static const int lens_cache[] = { 131, 0, 40, 1 };
-enum { CACHE_CONFIGS = 12 }; /* about; native kernels need no builds: all of them */
 #define CACHE .Hq = 4, .Hk = 2, .D = 40, .Dv = 24, .lse = true, .lens_k = lens_cache
 static const attn_spec cache_config_shapes[] = {
     { CACHE, .name = "i8 pages", .B = 4, .Nq = 9, .kv = CLATTN_I8, .page_rows = 16,
@@ -94,37 +93,10 @@ static const attn_spec cache_shapes[] = {
     { CACHE, .name = "f32 cache, one row", .B = 4, .Nq = 1, .kv = CLATTN_F32 },
 };
 
-static int num_configs(const cla_kernel *kernel)
+static void check_config(void *user, const cla_kernel *kernel, const void *problem, const int *t)
 {
-    int t[CLA_MAX_TUNABLES], n = 0;
-    cla_config_first(kernel, t);
-    do
-        n++;
-    while (cla_config_next(kernel, t));
-    return n;
-}
+    attn_run *run = user;
 
-/*
- * Every how manieth configuration to take for about this many. A prime above the number of choices
- * of a tunable divides no period of the walk: each value of each tunable turns up.
- */
-static int config_step(int configs, int wanted)
-{
-    static const int primes[] = { 13, 17, 19, 23, 29, 31, 37, 41, 53, 67, 83, 101 };
-    int step = 1;
-    for (int i = 0; i < 12 && step * wanted < configs; i++)
-        step = primes[i];
-    return step;
-}
-
-static void check_config(const cla_kernel *kernel, attn_run *run, const cla_attn *problem,
-                         const int *t)
-{
-    char config[256];
-
-    cla_config_text(kernel, t, config, sizeof config);
-    compare_label("%s %s on \"%s\" %s", kernel->name, config, run->data->spec.name,
-                  clattn_dtype_name(run->data->spec.in));
     attn_run_poison(run);
     if (kernel->stage == CLA_STAGE_PROBS)
         attn_run_put_lse(run);
@@ -135,47 +107,19 @@ static void check_config(const cla_kernel *kernel, attn_run *run, const cla_attn
         attn_run_check(run);
 }
 
-/* Every step-th configuration from the first, of those that are legal. Returns how many ran. */
-static int walk(const cla_kernel *kernel, attn_run *run, const cla_attn *problem, int first,
-                int step)
+/* Returns how many configurations ran: no kernel refuses a shape, but a share may have none. */
+static int check_shape(const cla_kernel *kernel, attn_spec spec, kernel_way way)
 {
-    int t[CLA_MAX_TUNABLES], n = 0, ran = 0;
-
-    cla_config_first(kernel, t);
-    do {
-        if (n++ % step != first || !cla_kernel_legal(kernel, &suite_ctx()->dev, problem, t))
-            continue;
-        check_config(kernel, run, problem, t);
-        ran++;
-    } while (cla_config_next(kernel, t));
-    return ran;
-}
-
-/* One shape in every step-th configuration; step 0: in the dispatcher's choice. */
-static int check_shape(const cla_kernel *kernel, attn_spec spec, int first, int step)
-{
-    clattn_ctx *ctx = suite_ctx();
-    cla_attn problem;
     attn_run run;
-    int ran = 0;
 
     spec.probs = kernel->stage == CLA_STAGE_PROBS;
     spec.argmax = kernel->stage == CLA_STAGE_ARGMAX;
     spec.lse = spec.lse || spec.probs;
     attn_data *data = attn_data_make(&spec, suite_seed());
-    attn_run_make(&run, ctx, data);
-    compare_label("%s on \"%s\"", kernel->name, spec.name);
-    if (kernel_problem(ctx, kernel, kernel_params(kernel, &run), &problem)) {
-        if (step) {
-            ran = walk(kernel, &run, &problem, first, step);
-        } else {
-            cla_choice choice;
-            const cla_pin pin = { kernel->name, NULL };
-            OK(ctx, cla_dispatch(ctx, "walk", kernel->stage, &problem, &pin, &choice));
-            check_config(kernel, &run, &problem, choice.t);
-            ran = 1;
-        }
-    }
+    attn_run_make(&run, suite_ctx(), data);
+    const kernel_task task = { kernel, spec.name, kernel_params(kernel, &run), &run, check_config };
+    const int ran = kernel_walk(&task, way);
+    ck_assert_msg(ran > 0 || way.kind == WALK_ALL, "%s: nothing ran", compare_label_text());
     attn_run_free(&run);
     attn_data_free(data);
     return ran;
@@ -183,28 +127,25 @@ static int check_shape(const cla_kernel *kernel, attn_spec spec, int first, int 
 
 START_TEST(all_configurations)
 {
-    const cla_kernel *kernel = scope.kernels[_i];
-    const int configs = num_configs(kernel);
+    const cla_kernel *kernel = scope.list.kernel[_i];
     int ran = 0;
 
     for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
-        ran += check_shape(kernel, config_shapes[i], scope.part - 1, scope.parts);
-    ck_assert_msg(ran > 0 || configs < scope.parts, "%s has no legal configuration here",
-                  kernel->name);
-    printf("# %s: %d configurations, %d runs in part %d of %d\n", kernel->name, configs, ran,
-           scope.part, scope.parts);
+        ran += check_shape(kernel, config_shapes[i], scope.all);
+    kernel_walk_report(&scope, kernel, ran);
 }
 END_TEST
 
+/* f32 has had all configurations. */
 START_TEST(dtypes)
 {
-    static const clattn_dtype types[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16 };
+    static const clattn_dtype types[] = { CLATTN_F16, CLATTN_BF16 };
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) {
         const attn_spec spec = { .name = "D 64", .B = 1, .Hq = 4, .Hk = 2, .Nq = 66, .Nk = 140,
                                  .D = 64, .Dv = 64, .in = types[i], .spread = 10, .lse = true,
                                  .causal = CLATTN_CAUSAL_BOTTOM_RIGHT };
-        check_shape(scope.kernels[_i], spec, 0, config_step(num_configs(scope.kernels[_i]), 5));
+        check_shape(scope.list.kernel[_i], spec, (kernel_way){ .kind = WALK_COVER, .turn = i });
     }
 }
 END_TEST
@@ -212,40 +153,41 @@ END_TEST
 START_TEST(all_shapes)
 {
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        check_shape(scope.kernels[_i], shapes[i], 0, 0);
+        check_shape(scope.list.kernel[_i], shapes[i], kernel_walk_default);
 }
 END_TEST
 
 START_TEST(caches)
 {
-    const cla_kernel *kernel = scope.kernels[_i];
-    const int step =
-        cla_kernel_is_native(kernel) ? 1 : config_step(num_configs(kernel), CACHE_CONFIGS);
+    const cla_kernel *kernel = scope.list.kernel[_i];
+    const kernel_way cover = { .kind = WALK_COVER };
 
     for (size_t i = 0; i < sizeof cache_config_shapes / sizeof cache_config_shapes[0]; i++)
-        check_shape(kernel, cache_config_shapes[i], 0, step);
+        check_shape(kernel, cache_config_shapes[i], cover);
     for (size_t i = 0; i < sizeof cache_shapes / sizeof cache_shapes[0]; i++)
-        check_shape(kernel, cache_shapes[i], 0, 0);
+        check_shape(kernel, cache_shapes[i], kernel_walk_default);
 }
 END_TEST
 
 /* ---- merge ---- */
 
 typedef struct merge_spec {
+    const char *name;
     int P, B, H, N, Dv;
     clattn_dtype in, out;
     int empty_parts; /* parts that saw no key, NaN in their o */
 } merge_spec;
 
 static const merge_spec merges[] = {
-    { 1, 1, 1, 1, 1, CLATTN_F32, CLATTN_F32, 0 },
-    { 3, 2, 3, 17, 65, CLATTN_F32, CLATTN_F32, 1 },
-    { 2, 2, 3, 17, 64, CLATTN_F16, CLATTN_F32, 0 },
-    { 5, 1, 2, 33, 40, CLATTN_BF16, CLATTN_BF16, 2 },
-    { 4, 1, 2, 3, 128, CLATTN_F32, CLATTN_F16, 4 },
+    { "one", 1, 1, 1, 1, 1, CLATTN_F32, CLATTN_F32, 0 },
+    { "Dv 65", 3, 2, 3, 17, 65, CLATTN_F32, CLATTN_F32, 1 },
+    { "f16 to f32", 2, 2, 3, 17, 64, CLATTN_F16, CLATTN_F32, 0 },
+    { "bf16", 5, 1, 2, 33, 40, CLATTN_BF16, CLATTN_BF16, 2 },
+    { "empty", 4, 1, 2, 3, 128, CLATTN_F32, CLATTN_F16, 4 },
 };
 
 typedef struct merge_case {
+    const merge_spec *spec;
     size_t rows;
     float *o_parts, *lse_parts, *naive_o, *naive_lse;
     double *o, *lse;
@@ -259,6 +201,7 @@ static void merge_make(merge_case *c, const merge_spec *s, clattn_ctx *ctx)
     const int64_t shape[5] = { s->P, s->B, s->H, s->N, s->Dv };
     test_rng rng = { suite_seed() };
 
+    c->spec = s;
     c->o_parts = memory_alloc(n * width * sizeof(float));
     c->lse_parts = memory_alloc(n * sizeof(float));
     c->naive_o = memory_alloc(rows * width * sizeof(float));
@@ -282,13 +225,14 @@ static void merge_make(merge_case *c, const merge_spec *s, clattn_ctx *ctx)
     memory_put(&c->m[1], c->lse_parts);
 }
 
-static void merge_check(merge_case *c, const merge_spec *s)
+static void merge_check(merge_case *c)
 {
-    const size_t n = c->rows * (size_t)s->Dv;
+    const size_t n = c->rows * (size_t)c->spec->Dv;
     float *got = memory_alloc((n + c->rows) * sizeof *got);
 
     memory_get(&c->m[2], "o", got);
-    compare_pass("o", got, c->o, compare_error(c->naive_o, c->o, n), n, s->out);
+    compare_pass("o", got, c->o, compare_error(c->naive_o, c->o, n), n,
+                 c->spec->out);
     memory_get(&c->m[3], "lse", got);
     compare_pass("lse", got, c->lse, compare_error(c->naive_lse, c->lse, c->rows), c->rows,
                  CLATTN_F32);
@@ -304,30 +248,26 @@ static void merge_free(merge_case *c)
     free(c->o), free(c->lse);
 }
 
+static void check_merge(void *user, const cla_kernel *kernel, const void *problem, const int *t)
+{
+    merge_case *c = user;
+
+    memory_poison(&c->m[2]);
+    memory_poison(&c->m[3]);
+    kernel_run(suite_ctx(), kernel, problem, t);
+    merge_check(c);
+}
+
 START_TEST(merge_kernels)
 {
-    const cla_kernel *kernel = scope.kernels[_i];
-    clattn_ctx *ctx = suite_ctx();
-
     for (size_t i = 0; i < sizeof merges / sizeof merges[0]; i++) {
         merge_case c;
-        cla_merge problem;
-        int t[CLA_MAX_TUNABLES];
-        merge_make(&c, &merges[i], ctx);
+        merge_make(&c, &merges[i], suite_ctx());
         const struct clattn_merge_params *params = clattn_merge_params(
             .o_parts = c.m[0].tensor, .lse_parts = c.m[1].tensor, .o = c.m[2].tensor,
             .lse = c.m[3].tensor);
-        compare_label("%s, merge %d", kernel->name, (int)i);
-        ck_assert(kernel_problem(ctx, kernel, params, &problem));
-        cla_config_first(kernel, t);
-        do {
-            if (!cla_kernel_legal(kernel, &ctx->dev, &problem, t))
-                continue;
-            memory_poison(&c.m[2]);
-            memory_poison(&c.m[3]);
-            kernel_run(ctx, kernel, &problem, t);
-            merge_check(&c, &merges[i]);
-        } while (cla_config_next(kernel, t));
+        const kernel_task task = { scope.list.kernel[_i], merges[i].name, params, &c, check_merge };
+        ck_assert_int_gt(kernel_walk(&task, kernel_walk_all), 0);
         merge_free(&c);
     }
 }
@@ -337,24 +277,19 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("kernels");
-    for (int i = 0; i < scope.count; i++) {
-        const cla_stage stage = scope.kernels[i]->stage;
-        if (stage != CLA_STAGE_ATTENTION && stage != CLA_STAGE_PROBS && stage != CLA_STAGE_ARGMAX
-            && stage != CLA_STAGE_MERGE)
-            continue; /* other problems, in other walks */
-        TCase *t = tcase_create(scope.kernels[i]->name);
-        const bool mine = i % scope.parts == scope.part - 1;
-        if (stage == CLA_STAGE_MERGE) {
-            if (mine)
-                tcase_add_loop_test(t, merge_kernels, i, i + 1);
-        } else {
+    for (int i = 0; i < scope.list.count; i++) {
+        TCase *t = tcase_create(scope.list.kernel[i]->name);
+        const bool mine = kernel_walk_mine(&scope, i);
+        if (scope.list.kernel[i]->stage != CLA_STAGE_MERGE) {
+            tcase_add_loop_test(t, all_configurations, i, i + 1);
             if (mine)
                 tcase_add_loop_test(t, all_shapes, i, i + 1);
             if (mine)
                 tcase_add_loop_test(t, dtypes, i, i + 1);
             if (mine)
                 tcase_add_loop_test(t, caches, i, i + 1);
-            tcase_add_loop_test(t, all_configurations, i, i + 1);
+        } else if (mine) {
+            tcase_add_loop_test(t, merge_kernels, i, i + 1);
         }
         suite_add_tcase(s, t);
     }
@@ -363,8 +298,7 @@ static Suite *suite(void)
 
 int main(int argc, char **argv)
 {
-    scope = kernel_walk_begin(argc, argv);
-    const int result = suite_run(suite());
-    free(scope.kernels);
-    return result;
+    return kernel_walk_main(argc, argv,
+                            STAGE(ATTENTION) | STAGE(PROBS) | STAGE(ARGMAX) | STAGE(MERGE), &scope,
+                            suite);
 }

@@ -140,17 +140,7 @@ END_TEST
 
 /* ---- every kernel that appends ---- */
 
-static const cla_kernel **kernels;
-static int num_kernels;
-
-/* The kernels of this device that append, first. */
-static void find_kernels(void)
-{
-    kernels = kernels_of_device(suite_ctx());
-    for (int i = 0; kernels[i]; i++)
-        if (kernels[i]->stage == CLA_STAGE_APPEND)
-            kernels[num_kernels++] = kernels[i];
-}
+static kernel_list kernels;
 
 static const clattn_dtype storages[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16, CLATTN_I8,
                                          CLATTN_I4 };
@@ -166,11 +156,11 @@ START_TEST(dtypes)
             kv_model_make(&m, suite_ctx(), clattn_kv_params(
                 .sequences = 3, .heads = 2, .key_width = 70, .value_width = 131, .capacity = 64,
                 .dtype = storages[i], .page_rows = (i + j) % 2 ? 0 : 16));
-            compare_label("%s, %s from %s", kernels[_i]->name, clattn_dtype_name(storages[i]),
-                          clattn_dtype_name(inputs[j]));
+            compare_label("%s, %s from %s", kernels.kernel[_i]->name,
+                          clattn_dtype_name(storages[i]), clattn_dtype_name(inputs[j]));
             for (int n = 1; n < 30; n += 13) {
                 kv_input_make(&in, &m, n % 2, 2, n, inputs[j], &rng);
-                in.kernel = kernels[_i]->name;
+                in.kernel = kernels.kernel[_i]->name;
                 OK(m.ctx, kv_model_append(&m, &in));
                 kv_input_free(&in);
             }
@@ -192,9 +182,9 @@ START_TEST(not_finite)
         kv_model_make(&m, suite_ctx(), clattn_kv_params(
             .sequences = 1, .heads = 2, .key_width = 70, .value_width = 131, .capacity = 40,
             .dtype = storages[i], .page_rows = i % 2 ? 0 : 16));
-        compare_label("%s, %s", kernels[_i]->name, clattn_dtype_name(storages[i]));
+        compare_label("%s, %s", kernels.kernel[_i]->name, clattn_dtype_name(storages[i]));
         kv_input_make(&in, &m, 0, 1, 20, CLATTN_F32, &rng);
-        in.kernel = kernels[_i]->name;
+        in.kernel = kernels.kernel[_i]->name;
         for (int x = 0; x < 3; x++) {
             in.k[(3 + 7 * x) * 70 + 33 * x % 70] = values[x];
             in.v[(5 + 9 * x) * 131 + 65 * x] = values[x];
@@ -292,9 +282,9 @@ START_TEST(rotary_positions)
 
     for (int i = 0; i < 8; i++) {
         const clattn_rotary rotary = i % 2 ? CLATTN_ROTARY_NEOX : CLATTN_ROTARY_GPTJ;
-        compare_label("%s, rotary %d, %s from %s", kernels[_i]->name, (int)rotary,
+        compare_label("%s, rotary %d, %s from %s", kernels.kernel[_i]->name, (int)rotary,
                       clattn_dtype_name(types[i / 2].kv), clattn_dtype_name(types[i / 2].in));
-        check_rotary(kernels[_i], rotary, types[i / 2].in, types[i / 2].kv);
+        check_rotary(kernels.kernel[_i], rotary, types[i / 2].in, types[i / 2].kv);
     }
 }
 END_TEST
@@ -304,20 +294,16 @@ static Suite *suite(void)
     Suite *s = suite_create("kv");
     TCase *t = tcase_create("kv");
 
+    kernels = kernels_of_device(STAGE(APPEND));
     tcase_add_loop_test(t, random_operations, 0, NUM_SHAPES);
-    tcase_add_loop_test(t, dtypes, 0, num_kernels);
-    tcase_add_loop_test(t, not_finite, 0, num_kernels);
-    tcase_add_loop_test(t, rotary_positions, 0, num_kernels);
+    tcase_add_loop_test(t, dtypes, 0, kernels.count);
+    tcase_add_loop_test(t, not_finite, 0, kernels.count);
+    tcase_add_loop_test(t, rotary_positions, 0, kernels.count);
     suite_add_tcase(s, t);
     return s;
 }
 
 int main(void)
 {
-    suite_begin();
-    suite_need_device();
-    find_kernels();
-    const int result = suite_run(suite());
-    free(kernels);
-    return result;
+    return suite_main(suite);
 }

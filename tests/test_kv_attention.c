@@ -356,16 +356,7 @@ START_TEST(steps_are_a_prefill)
 END_TEST
 
 /* Every kernel of this device that is one of softmax or argmax attention. */
-static const cla_kernel **kernels;
-static int num_kernels;
-
-static void find_kernels(void)
-{
-    kernels = kernels_of_device(suite_ctx());
-    for (int i = 0; kernels[i]; i++)
-        if (kernels[i]->stage == CLA_STAGE_ATTENTION || kernels[i]->stage == CLA_STAGE_ARGMAX)
-            kernels[num_kernels++] = kernels[i];
-}
+static kernel_list kernels;
 
 /* Runs with this kernel and gives o; NULL when it cannot. */
 static float *output_with(attn_run *run, const cla_kernel *kernel)
@@ -398,7 +389,7 @@ START_TEST(paged_is_contiguous)
 {
     attn_spec spec = { .B = 3, .Hq = 8, .Hk = 2, .D = 40, .Dv = 24, .kv = CLATTN_I8,
                        .lens_k = some_lens, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT,
-                       .lse = true, .argmax = kernels[_i]->stage == CLA_STAGE_ARGMAX };
+                       .lse = true, .argmax = kernels.kernel[_i]->stage == CLA_STAGE_ARGMAX };
 
     for (int i = 0; i < 2; i++) {
         spec.Nq = i ? 9 : 1;
@@ -409,11 +400,11 @@ START_TEST(paged_is_contiguous)
         clattn_kv *paged = make_cache(data, 0);
         data->spec.page_rows = 0;
         attn_run_make(&run, suite_ctx(), data);
-        compare_label("%s, Nq %d, contiguous and paged", kernels[_i]->name, spec.Nq);
+        compare_label("%s, Nq %d, contiguous and paged", kernels.kernel[_i]->name, spec.Nq);
         use_cache(&run, flat, 1);
-        float *one = output_with(&run, kernels[_i]);
+        float *one = output_with(&run, kernels.kernel[_i]);
         use_cache(&run, paged, 1);
-        check_same(data, one, output_with(&run, kernels[_i]));
+        check_same(data, one, output_with(&run, kernels.kernel[_i]));
         attn_run_free(&run);
         clattn_kv_destroy(&flat);
         clattn_kv_destroy(&paged);
@@ -428,7 +419,7 @@ START_TEST(batch_does_not_matter)
     static const int mixed[] = { 700, 1, 90, 300, 0 };
     attn_spec spec = { .B = 5, .Hq = 8, .Hk = 2, .D = 40, .Dv = 24, .kv = CLATTN_I8,
                        .page_rows = 32, .lens_k = mixed, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT,
-                       .lse = true, .argmax = kernels[_i]->stage == CLA_STAGE_ARGMAX };
+                       .lse = true, .argmax = kernels.kernel[_i]->stage == CLA_STAGE_ARGMAX };
 
     for (int i = 0; i < 2; i++) {
         spec.Nq = i ? 9 : 1;
@@ -437,7 +428,7 @@ START_TEST(batch_does_not_matter)
         clattn_kv *kv = make_cache(data, 0);
         attn_run_make(&run, suite_ctx(), data);
         use_cache(&run, kv, 1);
-        float *together = output_with(&run, kernels[_i]);
+        float *together = output_with(&run, kernels.kernel[_i]);
         attn_run_poison(&run);
         for (int b = 0; b < spec.B; b++) {
             attn_run alone = run;
@@ -451,16 +442,16 @@ START_TEST(batch_does_not_matter)
             if (together)
                 call(&alone);
         }
-        compare_label("%s, Nq %d, alone", kernels[_i]->name, spec.Nq);
+        compare_label("%s, Nq %d, alone", kernels.kernel[_i]->name, spec.Nq);
         check_same(data, together, together ? attn_run_output(&run) : NULL);
 
-        together = output_with(&run, kernels[_i]);
+        together = output_with(&run, kernels.kernel[_i]);
         for (int b = 1; b < spec.B; b++) /* sequence 0 stays as it is, the others grow or go */
             OK(suite_ctx(), clattn_kv_fork(kv, 1, b + 1));
         for (int n = 0; n < 4; n++)
             append_rows(kv, data, 3, 0, 300);
-        float *others = output_with(&run, kernels[_i]);
-        compare_label("%s, Nq %d, among others", kernels[_i]->name, spec.Nq);
+        float *others = output_with(&run, kernels.kernel[_i]);
+        compare_label("%s, Nq %d, among others", kernels.kernel[_i]->name, spec.Nq);
         data->count_o /= (size_t)spec.B;
         check_same(data, together, others);
         attn_run_free(&run);
@@ -578,6 +569,7 @@ static Suite *suite(void)
     Suite *s = suite_create("kv_attention");
     TCase *t = tcase_create("kv_attention");
 
+    kernels = kernels_of_device(STAGE(ATTENTION) | STAGE(ARGMAX));
     tcase_add_loop_test(t, own_layouts, 0, COUNT(own));
     tcase_add_test(t, device_numbers_are_clamped);
     tcase_add_test(t, bad_layouts);
@@ -585,8 +577,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, options, 0, COUNT(objects));
     tcase_add_loop_test(t, windows, 0, 5);
     tcase_add_loop_test(t, steps_are_a_prefill, 0, 2);
-    tcase_add_loop_test(t, paged_is_contiguous, 0, num_kernels);
-    tcase_add_loop_test(t, batch_does_not_matter, 0, num_kernels);
+    tcase_add_loop_test(t, paged_is_contiguous, 0, kernels.count);
+    tcase_add_loop_test(t, batch_does_not_matter, 0, kernels.count);
     tcase_add_loop_test(t, forks_diverge, 0, 2);
     tcase_add_loop_test(t, cache_as_tensors, 0, 2);
     tcase_add_loop_test(t, plan_of_a_growing_cache, 0, 4);
@@ -596,10 +588,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    suite_begin();
-    suite_need_device();
-    find_kernels();
-    const int result = suite_run(suite());
-    free(kernels);
-    return result;
+    return suite_main(suite);
 }

@@ -341,7 +341,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    suite_begin();
-    suite_need_device();
-    return suite_run(suite());
+    return suite_main(suite);
 }

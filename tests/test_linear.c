@@ -11,23 +11,7 @@
 
 /* ---- golden cases ---- */
 
-static char **names; /* of the cases of this operation */
-static int num_names;
-
-static void find_cases(void)
-{
-    names = golden_list();
-    for (int i = 0; names[i]; i++) {
-        golden_case c;
-        golden_open(&c, names[i]);
-        if (strcmp(golden_op(&c), "linear_attention") == 0)
-            names[num_names++] = names[i];
-        else
-            free(names[i]);
-        golden_close(&c);
-    }
-    names[num_names] = NULL;
-}
+static golden_names cases;
 
 START_TEST(golden)
 {
@@ -37,14 +21,14 @@ START_TEST(golden)
     for (int i = 0; i < 9; i++) {
         const clattn_dtype in = dtypes[i % 3], out = i % 2 ? CLATTN_F32 : in;
         golden_case c;
-        golden_open(&c, names[_i]);
+        golden_open(&c, cases.name[_i]);
         linear_data *data = linear_data_of_golden(&c, in, out);
         golden_close(&c);
         if (!data)
             continue; /* a number of the case is no f16 */
         data->spec.form = forms[i / 3];
         data->spec.state_out = data->spec.state_out && data->spec.form != CLATTN_FORM_QUADRATIC;
-        compare_label("%s, %s, form %d", names[_i], clattn_dtype_name(in), i / 3);
+        compare_label("%s, %s, form %d", cases.name[_i], clattn_dtype_name(in), i / 3);
         linear_check(suite_ctx(), i % 2, data, NULL);
         linear_data_free(data);
     }
@@ -489,7 +473,8 @@ static Suite *suite(void)
     Suite *s = suite_create("linear");
     TCase *t = tcase_create("linear");
 
-    tcase_add_loop_test(t, golden, 0, num_names);
+    golden_find(&cases, "linear_attention");
+    tcase_add_loop_test(t, golden, 0, cases.count);
     tcase_add_loop_test(t, options, 0, sizeof combined / sizeof combined[0]);
     tcase_add_loop_test(t, any_cut, 0, 2);
     tcase_add_test(t, full_is_last_of_causal);
@@ -508,10 +493,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    suite_begin();
-    suite_need_device();
-    find_cases();
-    const int result = suite_run(suite());
-    golden_list_free(names);
-    return result;
+    return suite_main(suite);
 }

@@ -74,33 +74,21 @@ static const linear_spec shapes[] = {
 static void check_config(void *user, const cla_kernel *kernel, const void *problem, const int *t)
 {
     linear_run *run = user;
-    char config[256];
 
-    cla_config_text(kernel, t, config, sizeof config);
-    compare_label("%s %s on \"%s\"", kernel->name, config, run->data->spec.name);
     linear_run_poison(run);
     kernel_run(suite_ctx(), kernel, problem, t);
     linear_run_check(run);
 }
 
-/* One shape in every step-th configuration; step 0: in the dispatcher's choice. */
-static int check_shape(const cla_kernel *kernel, const linear_spec *spec, int step)
+/* Returns how many configurations ran. */
+static int check_shape(const cla_kernel *kernel, const linear_spec *spec, kernel_way way)
 {
-    clattn_ctx *ctx = suite_ctx();
-    cla_linear problem;
     linear_run run;
-    int ran = 0;
 
     linear_data *data = linear_data_make(spec, suite_seed());
-    linear_run_make(&run, ctx, data);
-    compare_label("%s on \"%s\"", kernel->name, spec->name);
-    if (kernel_problem(ctx, kernel, &run.params, &problem)) {
-        ran = 1;
-        if (step)
-            ran = kernel_walk(kernel, &problem, 0, step, check_config, &run);
-        else
-            kernel_walk_default(kernel, &problem, check_config, &run);
-    }
+    linear_run_make(&run, suite_ctx(), data);
+    const kernel_task task = { kernel, spec->name, &run.params, &run, check_config };
+    const int ran = kernel_walk(&task, way);
     linear_run_free(&run);
     linear_data_free(data);
     return ran;
@@ -108,14 +96,13 @@ static int check_shape(const cla_kernel *kernel, const linear_spec *spec, int st
 
 START_TEST(all_configurations)
 {
-    const cla_kernel *kernel = scope.kernels[_i];
-    const int some = kernel_config_step(kernel_num_configs(kernel), 8);
+    const cla_kernel *kernel = scope.list.kernel[_i];
     int ran = 0;
 
-    for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
-        ran += check_shape(kernel, &config_shapes[i], i == 0 ? 1 : some);
-    ck_assert_msg(ran > 0, "%s has no legal configuration here", kernel->name);
-    printf("# %s: %d runs\n", kernel->name, ran);
+    for (int i = 0; i < (int)(sizeof config_shapes / sizeof config_shapes[0]); i++)
+        ran += check_shape(kernel, &config_shapes[i],
+                           i == 0 ? scope.all : (kernel_way){ .kind = WALK_COVER, .turn = i });
+    kernel_walk_report(&scope, kernel, ran);
 }
 END_TEST
 
@@ -124,20 +111,19 @@ START_TEST(all_shapes)
     int ran = 0;
 
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        ran += check_shape(scope.kernels[_i], &shapes[i], 0);
-    ck_assert_msg(ran > 0, "%s can do none of the shapes", scope.kernels[_i]->name);
+        ran += check_shape(scope.list.kernel[_i], &shapes[i], kernel_walk_default);
+    ck_assert_msg(ran > 0, "%s can do none of the shapes", scope.list.kernel[_i]->name);
 }
 END_TEST
 
 static Suite *suite(void)
 {
     Suite *s = suite_create("linear_kernels");
-    for (int i = 0; i < scope.count; i++) {
-        TCase *t = tcase_create(scope.kernels[i]->name);
-        if (scope.kernels[i]->stage == CLA_STAGE_LINEAR && i % scope.parts == scope.part - 1) {
+    for (int i = 0; i < scope.list.count; i++) {
+        TCase *t = tcase_create(scope.list.kernel[i]->name);
+        tcase_add_loop_test(t, all_configurations, i, i + 1);
+        if (kernel_walk_mine(&scope, i))
             tcase_add_loop_test(t, all_shapes, i, i + 1);
-            tcase_add_loop_test(t, all_configurations, i, i + 1);
-        }
         suite_add_tcase(s, t);
     }
     return s;
@@ -145,8 +131,5 @@ static Suite *suite(void)
 
 int main(int argc, char **argv)
 {
-    scope = kernel_walk_begin(argc, argv);
-    const int result = suite_run(suite());
-    free(scope.kernels);
-    return result;
+    return kernel_walk_main(argc, argv, STAGE(LINEAR), &scope, suite);
 }

@@ -14,31 +14,7 @@ static const attn_spec spec = { .name = "plan", .B = 2, .Hq = 4, .Hk = 2, .Nq = 
 
 START_TEST(other_tensors)
 {
-    clattn_ctx *ctx = suite_ctx();
-    attn_data *data[2] = { attn_data_make(&spec, suite_seed()),
-                           attn_data_make(&spec, suite_seed() + 1) };
-    attn_run runs[2];
-    clattn_plan *plan;
-
-    for (int i = 0; i < 2; i++)
-        attn_run_make(&runs[i], _i ? NULL : ctx, data[i]);
-    OK(ctx, clattn_plan_attention(ctx, &runs[0].params, &plan));
-    for (int repeat = 0; repeat < 3; repeat++) {
-        compare_label("own tensors, repeat %d", repeat);
-        attn_run_poison(&runs[0]);
-        OK(ctx, clattn_plan_run(plan));
-        OK(ctx, clattn_finish(ctx));
-        attn_run_check(&runs[0]);
-        compare_label("other tensors, repeat %d", repeat);
-        attn_run_poison(&runs[1]);
-        OK(ctx, clattn_plan_run_attention(plan, &runs[1].params));
-        attn_run_check(&runs[1]);
-    }
-    clattn_plan_destroy(&plan);
-    for (int i = 0; i < 2; i++) {
-        attn_run_free(&runs[i]);
-        attn_data_free(data[i]);
-    }
+    attn_check_plan(&spec, _i);
 }
 END_TEST
 
@@ -221,7 +197,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    suite_begin();
-    suite_need_device();
-    return suite_run(suite());
+    return suite_main(suite);
 }

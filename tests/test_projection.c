@@ -14,25 +14,7 @@ typedef struct clattn_projection_params params;
 
 /* ---- golden cases ---- */
 
-static char **names; /* of the cases of these operations */
-static int num_names;
-
-static void find_cases(void)
-{
-    names = golden_list();
-    for (int i = 0; names[i]; i++) {
-        golden_case c;
-        golden_open(&c, names[i]);
-        const char *op = golden_op(&c);
-        const bool mine = strcmp(op, "projection") == 0 || strcmp(op, "rope") == 0;
-        golden_close(&c);
-        if (mine)
-            names[num_names++] = names[i];
-        else
-            free(names[i]);
-    }
-    names[num_names] = NULL;
-}
+static golden_names cases;
 
 static void check_rope_case(const golden_case *c, clattn_dtype in, clattn_dtype out, bool host)
 {
@@ -67,11 +49,11 @@ static void check_case(const char *name, clattn_dtype in, clattn_dtype out, bool
 
 START_TEST(golden)
 {
-    check_case(names[_i], CLATTN_F32, CLATTN_F32, _i % 2);
-    check_case(names[_i], CLATTN_F16, CLATTN_F16, _i % 2 == 0);
-    check_case(names[_i], CLATTN_F16, CLATTN_F32, _i % 2);
-    check_case(names[_i], CLATTN_BF16, CLATTN_BF16, _i % 2);
-    check_case(names[_i], CLATTN_BF16, CLATTN_F32, _i % 2 == 0);
+    check_case(cases.name[_i], CLATTN_F32, CLATTN_F32, _i % 2);
+    check_case(cases.name[_i], CLATTN_F16, CLATTN_F16, _i % 2 == 0);
+    check_case(cases.name[_i], CLATTN_F16, CLATTN_F32, _i % 2);
+    check_case(cases.name[_i], CLATTN_BF16, CLATTN_BF16, _i % 2);
+    check_case(cases.name[_i], CLATTN_BF16, CLATTN_F32, _i % 2 == 0);
 }
 END_TEST
 
@@ -372,7 +354,8 @@ static Suite *suite(void)
     Suite *s = suite_create("projection");
     TCase *t = tcase_create("projection");
 
-    tcase_add_loop_test(t, golden, 0, num_names);
+    golden_find(&cases, "projection|rope");
+    tcase_add_loop_test(t, golden, 0, cases.count);
     tcase_add_loop_test(t, layouts, 0, 2);
     for (int i = 0; i < 3; i++)
         tcase_add_loop_test(t, nan_stays_in_its_row, rows[i], rows[i] + 1);
@@ -387,10 +370,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    suite_begin();
-    suite_need_device();
-    find_cases();
-    const int result = suite_run(suite());
-    golden_list_free(names);
-    return result;
+    return suite_main(suite);
 }

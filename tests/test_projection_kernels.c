@@ -214,32 +214,21 @@ static const proj_spec shapes[] = {
 static void check_config(void *user, const cla_kernel *kernel, const void *problem, const int *t)
 {
     proj_run *run = user;
-    char config[256];
 
-    cla_config_text(kernel, t, config, sizeof config);
-    compare_label("%s %s on \"%s\"", kernel->name, config, run->data->spec.name);
     proj_run_poison(run);
     kernel_run(suite_ctx(), kernel, problem, t);
     proj_run_check(run);
 }
 
-/* One shape in every step-th configuration; step 0: in the dispatcher's choice. */
-static int check_shape(const cla_kernel *kernel, const proj_spec *spec, int first, int step)
+/* Returns how many configurations ran. */
+static int check_shape(const cla_kernel *kernel, const proj_spec *spec, kernel_way way)
 {
-    clattn_ctx *ctx = suite_ctx();
-    cla_proj problem;
     proj_run run;
-    int ran = 0;
 
     proj_data *data = proj_data_make(spec, suite_seed());
-    proj_run_make(&run, ctx, data);
-    compare_label("%s on \"%s\"", kernel->name, spec->name);
-    if (kernel_problem(ctx, kernel, &run.params, &problem)) {
-        if (step)
-            ran = kernel_walk(kernel, &problem, first, step, check_config, &run);
-        else
-            kernel_walk_default(kernel, &problem, check_config, &run);
-    }
+    proj_run_make(&run, suite_ctx(), data);
+    const kernel_task task = { kernel, spec->name, &run.params, &run, check_config };
+    const int ran = kernel_walk(&task, way);
     proj_run_free(&run);
     proj_data_free(data);
     return ran;
@@ -247,24 +236,23 @@ static int check_shape(const cla_kernel *kernel, const proj_spec *spec, int firs
 
 START_TEST(all_configurations)
 {
-    const cla_kernel *kernel = scope.kernels[_i];
-    const int configs = kernel_num_configs(kernel);
+    const cla_kernel *kernel = scope.list.kernel[_i];
     int ran = 0;
 
     for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
-        ran += check_shape(kernel, &config_shapes[i], scope.part - 1, scope.parts);
-    ck_assert_msg(ran > 0 || configs < scope.parts, "%s has no legal configuration here",
-                  kernel->name);
-    printf("# %s: %d configurations, %d runs in part %d of %d\n", kernel->name, configs, ran,
-           scope.part, scope.parts);
+        ran += check_shape(kernel, &config_shapes[i], scope.all);
+    kernel_walk_report(&scope, kernel, ran);
 }
 END_TEST
 
 START_TEST(all_shapes)
 {
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        if ((int)i % scope.parts == scope.part - 1)
-            check_shape(scope.kernels[_i], &shapes[i], 0, 0);
+    int ran = 0;
+
+    for (int i = 0; i < (int)(sizeof shapes / sizeof shapes[0]); i++)
+        if (kernel_walk_mine(&scope, i))
+            ran += check_shape(scope.list.kernel[_i], &shapes[i], kernel_walk_default);
+    ck_assert_msg(ran > 0, "%s can do none of the shapes", scope.list.kernel[_i]->name);
 }
 END_TEST
 
@@ -320,15 +308,12 @@ static void check_rope(void *user, const cla_kernel *kernel, const void *problem
 
 START_TEST(rope_kernels)
 {
-    clattn_ctx *ctx = suite_ctx();
-
     for (size_t i = 0; i < sizeof ropes / sizeof ropes[0]; i++) {
-        cla_rope problem;
         rope_run run;
-        rope_run_make(&run, ctx, &ropes[i], suite_seed());
-        compare_label("%s on \"%s\"", scope.kernels[_i]->name, ropes[i].name);
-        if (kernel_problem(ctx, scope.kernels[_i], &run.params, &problem))
-            kernel_walk(scope.kernels[_i], &problem, 0, 1, check_rope, &run);
+        rope_run_make(&run, suite_ctx(), &ropes[i], suite_seed());
+        const kernel_task task = { scope.list.kernel[_i], ropes[i].name, &run.params, &run,
+                                   check_rope };
+        ck_assert_int_gt(kernel_walk(&task, kernel_walk_all), 0);
         rope_run_free(&run);
     }
 }
@@ -337,12 +322,12 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("projection kernels");
-    for (int i = 0; i < scope.count; i++) {
-        TCase *t = tcase_create(scope.kernels[i]->name);
-        if (scope.kernels[i]->stage == CLA_STAGE_PROJECTION) {
+    for (int i = 0; i < scope.list.count; i++) {
+        TCase *t = tcase_create(scope.list.kernel[i]->name);
+        if (scope.list.kernel[i]->stage == CLA_STAGE_PROJECTION) {
             tcase_add_loop_test(t, all_shapes, i, i + 1);
             tcase_add_loop_test(t, all_configurations, i, i + 1);
-        } else if (scope.kernels[i]->stage == CLA_STAGE_ROPE && i % scope.parts == scope.part - 1) {
+        } else if (kernel_walk_mine(&scope, i)) {
             tcase_add_loop_test(t, rope_kernels, i, i + 1);
         }
         suite_add_tcase(s, t);
@@ -352,8 +337,5 @@ static Suite *suite(void)
 
 int main(int argc, char **argv)
 {
-    scope = kernel_walk_begin(argc, argv);
-    const int result = suite_run(suite());
-    free(scope.kernels);
-    return result;
+    return kernel_walk_main(argc, argv, STAGE(PROJECTION) | STAGE(ROPE), &scope, suite);
 }

@@ -11,7 +11,7 @@
 #include "row_case.h"
 #include "suite.h"
 
-static const cla_kernel **kernels;
+static kernel_list kernels;
 
 static const row_spec rows[] = {
     { .name = "norm",
@@ -174,15 +174,11 @@ static void check_embedding(void *user, const cla_kernel *kernel, const void *pr
 
 START_TEST(row_kernels)
 {
-    clattn_ctx *ctx = suite_ctx();
-
     for (int i = 0; i < NUM_ROWS; i++) {
-        cla_rowwise problem;
         row_run run;
-        row_run_make(&run, ctx, &rows[i], suite_seed());
-        compare_label("%s on \"%s\"", kernels[_i]->name, rows[i].name);
-        if (kernel_problem(ctx, kernels[_i], &run.params, &problem))
-            kernel_walk(kernels[_i], &problem, 0, 1, check_row, &run);
+        row_run_make(&run, suite_ctx(), &rows[i], suite_seed());
+        const kernel_task task = { kernels.kernel[_i], rows[i].name, &run.params, &run, check_row };
+        ck_assert_int_gt(kernel_walk(&task, kernel_walk_all), 0);
         row_run_free(&run);
     }
 }
@@ -190,15 +186,12 @@ END_TEST
 
 START_TEST(embedding_kernels)
 {
-    clattn_ctx *ctx = suite_ctx();
-
     for (int i = 0; i < NUM_EMBEDDINGS; i++) {
-        cla_embedding problem;
         embedding_run run;
-        embedding_run_make(&run, ctx, &embeddings[i], suite_seed());
-        compare_label("%s on \"%s\"", kernels[_i]->name, embeddings[i].name);
-        if (kernel_problem(ctx, kernels[_i], &run.params, &problem))
-            kernel_walk(kernels[_i], &problem, 0, 1, check_embedding, &run);
+        embedding_run_make(&run, suite_ctx(), &embeddings[i], suite_seed());
+        const kernel_task task = { kernels.kernel[_i], embeddings[i].name, &run.params, &run,
+                                   check_embedding };
+        ck_assert_int_gt(kernel_walk(&task, kernel_walk_all), 0);
         embedding_run_free(&run);
     }
 }
@@ -365,11 +358,12 @@ static Suite *suite(void)
     tcase_add_test(t, row_refusals);
     tcase_add_test(t, embedding_refusals);
     suite_add_tcase(s, t);
-    for (int i = 0; kernels[i]; i++) {
-        t = tcase_create(kernels[i]->name);
-        if (kernels[i]->stage == CLA_STAGE_ROWWISE)
+    kernels = kernels_of_device(STAGE(ROWWISE) | STAGE(EMBEDDING));
+    for (int i = 0; i < kernels.count; i++) {
+        t = tcase_create(kernels.kernel[i]->name);
+        if (kernels.kernel[i]->stage == CLA_STAGE_ROWWISE)
             tcase_add_loop_test(t, row_kernels, i, i + 1);
-        if (kernels[i]->stage == CLA_STAGE_EMBEDDING)
+        else
             tcase_add_loop_test(t, embedding_kernels, i, i + 1);
         suite_add_tcase(s, t);
     }
@@ -378,10 +372,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    suite_begin();
-    suite_need_device();
-    kernels = kernels_of_device(suite_ctx());
-    const int result = suite_run(suite());
-    free(kernels);
-    return result;
+    return suite_main(suite);
 }

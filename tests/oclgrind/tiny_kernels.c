@@ -20,7 +20,7 @@
 #include "sample_row.h"
 #include "suite.h"
 
-static const cla_kernel **kernels;
+static kernel_list kernels;
 
 static const int lens_q[] = { 3, 0, 5 }, lens_k[] = { 9, 4, 2 };
 
@@ -204,7 +204,7 @@ static void check_append(const cla_kernel *kernel)
 
 START_TEST(tiny)
 {
-    const cla_kernel *kernel = kernels[_i];
+    const cla_kernel *kernel = kernels.kernel[_i];
 
     if (kernel->stage == CLA_STAGE_APPEND) {
         check_append(kernel);
@@ -273,17 +273,15 @@ int main(int argc, char **argv)
 
     suite_begin();
     suite_need_device();
-    kernels = kernels_of_device(suite_ctx());
+    kernels = kernels_of_device(ANY_STAGE);
 
     Suite *s = suite_create("tiny_kernels");
-    for (int i = 0; kernels[i]; i++) {
-        if (is_single(kernels[i]) != single)
+    for (int i = 0; i < kernels.count; i++) {
+        if (is_single(kernels.kernel[i]) != single)
             continue;
-        TCase *t = tcase_create(kernels[i]->name);
+        TCase *t = tcase_create(kernels.kernel[i]->name);
         tcase_add_loop_test(t, tiny, i, i + 1);
         suite_add_tcase(s, t);
     }
-    const int result = suite_run(s);
-    free(kernels);
-    return result;
+    return suite_run(s);
 }

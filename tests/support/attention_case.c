@@ -194,10 +194,6 @@ void attn_run_check_probs(attn_run *run)
 void attn_run_check(attn_run *run)
 {
     const attn_data *d = run->data;
-    test_memory *inputs[] = { &run->q,    &run->k,       &run->v,       &run->mask,
-                              &run->bias, &run->k_scale, &run->v_scale, &run->table };
-    static const char *const names[] = { "q",    "k",       "v",       "mask",
-                                         "bias", "k_scale", "v_scale", "block_table" };
     float *got = memory_alloc((d->count_o + d->count_lse) * sizeof *got);
 
     if (d->spec.argmax) {
@@ -212,10 +208,15 @@ void attn_run_check(attn_run *run)
     }
     if (d->spec.probs)
         attn_run_check_probs(run);
-    for (int i = 0; i < 8; i++)
-        if (inputs[i]->bytes)
-            memory_get(inputs[i], names[i], NULL);
     free(got);
+    memory_unchanged(&run->q, "q");
+    memory_unchanged(&run->k, "k");
+    memory_unchanged(&run->v, "v");
+    memory_unchanged(&run->mask, "mask");
+    memory_unchanged(&run->bias, "bias");
+    memory_unchanged(&run->k_scale, "k_scale");
+    memory_unchanged(&run->v_scale, "v_scale");
+    memory_unchanged(&run->table, "block_table");
 }
 
 float *attn_run_output(attn_run *run)
@@ -237,4 +238,52 @@ void attn_check(clattn_ctx *ctx, bool host, const attn_data *data, const char *k
         OK(ctx, clattn_attention(ctx, &run.params));
     attn_run_check(&run);
     attn_run_free(&run);
+}
+
+void attn_check_empty(attn_spec spec, int empty)
+{
+    spec.B = empty & 1 ? 0 : spec.B;
+    spec.Hq = empty & 2 ? 0 : spec.Hq;
+    spec.Hk = empty & 2 ? 0 : spec.Hk;
+    spec.Nq = empty & 4 ? 0 : spec.Nq;
+    spec.Nk = empty & 8 ? 0 : spec.Nk;
+    attn_data *data = attn_data_make(&spec, suite_seed());
+    for (int host = 0; host < 2; host++) {
+        compare_label("B %d H %d Nq %d Nk %d%s", spec.B, spec.Hq, spec.Nq, spec.Nk,
+                      host ? ", host" : "");
+        attn_check(suite_ctx(), host, data, NULL);
+    }
+    attn_data_free(data);
+}
+
+void attn_check_plan(const attn_spec *spec, bool host)
+{
+    clattn_ctx *ctx = suite_ctx();
+    attn_data *data[2];
+    attn_run runs[2];
+    clattn_plan *plan;
+
+    for (int i = 0; i < 2; i++) {
+        data[i] = attn_data_make(spec, suite_seed() + (uint64_t)i);
+        attn_run_make(&runs[i], host ? NULL : ctx, data[i]);
+    }
+    OK(ctx, spec->argmax ? clattn_plan_argmax(ctx, &runs[0].argmax, &plan)
+                         : clattn_plan_attention(ctx, &runs[0].params, &plan));
+    for (int repeat = 0; repeat < 3; repeat++) {
+        compare_label("own tensors, repeat %d", repeat);
+        attn_run_poison(&runs[0]);
+        OK(ctx, clattn_plan_run(plan));
+        OK(ctx, clattn_finish(ctx));
+        attn_run_check(&runs[0]);
+        compare_label("other tensors, repeat %d", repeat);
+        attn_run_poison(&runs[1]);
+        OK(ctx, spec->argmax ? clattn_plan_run_argmax(plan, &runs[1].argmax)
+                             : clattn_plan_run_attention(plan, &runs[1].params));
+        attn_run_check(&runs[1]);
+    }
+    clattn_plan_destroy(&plan);
+    for (int i = 0; i < 2; i++) {
+        attn_run_free(&runs[i]);
+        attn_data_free(data[i]);
+    }
 }

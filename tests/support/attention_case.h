@@ -116,6 +116,15 @@ void argmax_check(attn_run *run);
 /* attn_run_make, the call, attn_run_check, attn_run_free. kernel may be NULL. */
 void attn_check(clattn_ctx *ctx, bool host, const attn_data *data, const char *kernel);
 
+/*
+ * A problem without batches, heads, rows, keys or any of them, by the bits of empty: 1 B, 2 H,
+ * 4 Nq, 8 Nk. Both in buffers and in host memory.
+ */
+void attn_check_empty(attn_spec spec, int empty);
+
+/* The plan of the spec's operation, run on its own tensors and on others in turn. */
+void attn_check_plan(const attn_spec *spec, bool host);
+
 /* The o of a run, dense, to compare runs with each other; to be freed. */
 float *attn_run_output(attn_run *run);
 

@@ -3,24 +3,18 @@
 #define _XOPEN_SOURCE 700
 #include "golden.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "memory.h"
-
-static void broken(const char *path, const char *why)
-{
-    printf("Bail out! %s: %s\n", path, why);
-    exit(1);
-}
+#include "suite.h"
 
 static const char *golden_dir(void)
 {
     const char *dir = getenv("CLATTN_GOLDEN_DIR");
     if (!dir)
-        broken("CLATTN_GOLDEN_DIR", "not set");
+        suite_bail_out("CLATTN_GOLDEN_DIR", "not set");
     return dir;
 }
 
@@ -29,29 +23,41 @@ static json_t *load_json(const char *path)
     json_error_t error;
     json_t *json = json_load_file(path, 0, &error);
     if (!json)
-        broken(path, error.text);
+        suite_bail_out(path, error.text);
     return json;
 }
 
-char **golden_list(void)
+/* Is op one of "a|b|c"? */
+static bool is_among(const char *op, const char *ops)
+{
+    const size_t length = strlen(op);
+
+    for (const char *at = ops; (at = strstr(at, op)) != NULL; at++)
+        if ((at == ops || at[-1] == '|') && (at[length] == '|' || !at[length]))
+            return true;
+    return false;
+}
+
+void golden_find(golden_names *out, const char *ops)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/index.json", golden_dir());
     json_t *index = load_json(path);
-    const size_t n = json_array_size(index);
-    char **names = memory_alloc((n + 1) * sizeof *names);
 
-    for (size_t i = 0; i < n; i++)
-        names[i] = strdup(json_string_value(json_array_get(index, i)));
+    out->count = 0;
+    for (size_t i = 0; i < json_array_size(index); i++) {
+        golden_case c;
+        golden_open(&c, json_string_value(json_array_get(index, i)));
+        if (is_among(golden_op(&c), ops)) {
+            if (out->count == MAX_GOLDEN)
+                suite_bail_out(path, "too many cases of one operation");
+            snprintf(out->name[out->count++], sizeof out->name[0], "%s", c.name);
+        }
+        golden_close(&c);
+    }
     json_decref(index);
-    return names;
-}
-
-void golden_list_free(char **names)
-{
-    for (size_t i = 0; names[i]; i++)
-        free(names[i]);
-    free(names);
+    if (out->count == 0)
+        suite_bail_out(path, "no case of an operation");
 }
 
 void golden_open(golden_case *c, const char *name)
@@ -93,21 +99,20 @@ static clattn_dtype read_header(FILE *f, const char *path, char header[MAX_HEADE
     unsigned char start[10];
 
     if (fread(start, 1, sizeof start, f) != sizeof start || memcmp(start, "\x93NUMPY\x01", 7))
-        broken(path, "not a version 1 .npy file");
+        suite_bail_out(path, "not a version 1 .npy file");
     const size_t length = (size_t)start[8] | (size_t)start[9] << 8;
     if (length >= MAX_HEADER || fread(header, 1, length, f) != length)
-        broken(path, "bad header length");
+        suite_bail_out(path, "bad header length");
     header[length] = '\0';
     if (strstr(header, "'fortran_order': True"))
-        broken(path, "column-major");
+        suite_bail_out(path, "column-major");
     if (strstr(header, "'<f4'"))
         return CLATTN_F32;
     if (strstr(header, "'|u1'"))
         return CLATTN_U8;
     if (strstr(header, "'<i4'"))
         return CLATTN_I32;
-    broken(path, "dtype is none of <f4, |u1, <i4");
-    return CLATTN_NONE;
+    suite_bail_out(path, "dtype is none of <f4, |u1, <i4");
 }
 
 /* The shape of a header: numbers in brackets. */
@@ -115,11 +120,11 @@ static void read_shape(const char *header, const char *path, golden_array *a)
 {
     char *at = strstr(header, "'shape': (");
     if (!at)
-        broken(path, "no shape");
+        suite_bail_out(path, "no shape");
     at = strchr(at, '(') + 1;
     for (a->count = 1; *at && *at != ')'; at += strspn(at, ", ")) {
         if (a->rank == CLATTN_MAX_RANK)
-            broken(path, "too many axes");
+            suite_bail_out(path, "too many axes");
         a->shape[a->rank] = strtoll(at, &at, 10);
         a->count *= (size_t)a->shape[a->rank++];
     }
@@ -131,14 +136,14 @@ static void read_values(const char *path, golden_array *a)
     char header[MAX_HEADER];
     FILE *f = fopen(path, "rb");
     if (!f)
-        broken(path, "cannot be opened");
+        suite_bail_out(path, "cannot be opened");
     const clattn_dtype dtype = read_header(f, path, header);
     if (a->count == 0)
         read_shape(header, path, a);
     a->values = memory_alloc(a->count * sizeof *a->values);
     void *stored = memory_alloc(a->count * clattn_dtype_size(dtype));
     if (fread(stored, clattn_dtype_size(dtype), a->count, f) != a->count)
-        broken(path, "too short");
+        suite_bail_out(path, "too short");
     fclose(f);
     for (size_t i = 0; i < a->count; i++) {
         if (dtype == CLATTN_F32)

@@ -6,6 +6,8 @@
 #include <clattn/clattn.h>
 #include <jansson.h>
 
+enum { MAX_GOLDEN = 64 };
+
 typedef struct golden_array {
     int rank;
     int64_t shape[CLATTN_MAX_RANK];
@@ -19,11 +21,18 @@ typedef struct golden_case {
     json_t *json;
 } golden_case;
 
-/* Names of the cases of index.json, in CLATTN_GOLDEN_DIR; NULL ends the list. */
-char **golden_list(void);
-void golden_list_free(char **names);
+typedef struct golden_names {
+    int count;
+    char name[MAX_GOLDEN][64];
+} golden_names;
 
-/* Ends the program when a file is missing or malformed: the checkout is broken. */
+/*
+ * The cases of index.json, in CLATTN_GOLDEN_DIR, whose op is one of ops, as in "projection|rope".
+ * Here and below, a file that is missing or malformed ends the program, and so do ops without a
+ * case: the checkout is broken.
+ */
+void golden_find(golden_names *out, const char *ops);
+
 void golden_open(golden_case *c, const char *name);
 void golden_close(golden_case *c);
 

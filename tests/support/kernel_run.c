@@ -22,19 +22,21 @@ static const cla_op *op_of(const cla_kernel *kernel)
     }
 }
 
-const cla_kernel **kernels_of_device(clattn_ctx *ctx)
+kernel_list kernels_of_device(unsigned stages)
 {
-    const bool native = ctx->dev.info.type == CLATTN_DEVICE_NATIVE;
-    size_t count = 0, n = 0;
+    kernel_list list = { 0 };
 
-    while (cla_kernels[count])
-        count++;
-    const cla_kernel **list = memory_alloc((count + 1) * sizeof *list);
-    for (size_t i = 0; i < count; i++)
-        if (cla_kernels[i]->stage < CLA_STAGE_HELPER
-            && cla_kernel_is_native(cla_kernels[i]) == native
-            && (cla_kernels[i]->needs & ~ctx->dev.caps) == 0)
-            list[n++] = cla_kernels[i];
+    for (int i = 0; cla_kernels[i]; i++) {
+        const cla_kernel *kernel = cla_kernels[i];
+        if (!(stages & ANY_STAGE & 1u << kernel->stage)
+            || !cla_kernel_is_for(kernel, &suite_ctx()->dev))
+            continue;
+        if (list.count == MAX_KERNELS)
+            suite_bail_out("kernels_of_device", "more kernels than MAX_KERNELS");
+        list.kernel[list.count++] = kernel;
+    }
+    if (list.count == 0)
+        suite_bail_out("kernels_of_device", "no kernel of a stage");
     return list;
 }
 

@@ -6,8 +6,20 @@
 #include "attention_case.h"
 #include "plan.h"
 
-/* Kernels that this device can run and that are no helpers or probes; NULL ends. To be freed. */
-const cla_kernel **kernels_of_device(clattn_ctx *ctx);
+enum { MAX_KERNELS = 64 };
+
+typedef struct kernel_list {
+    int count;
+    const cla_kernel *kernel[MAX_KERNELS];
+} kernel_list;
+
+/*
+ * Kernels of these stages that the device of the tests can run; helpers and probes are of none.
+ * There must be one: a test of each would pass over an empty list.
+ */
+#define STAGE(name) (1u << CLA_STAGE_##name)
+enum { ANY_STAGE = (1u << CLA_STAGE_HELPER) - 1 };
+kernel_list kernels_of_device(unsigned stages);
 
 /*
  * The problem of a call, through the library's own validation and with this kernel's defaults.

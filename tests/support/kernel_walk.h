@@ -3,35 +3,55 @@
 #ifndef TEST_KERNEL_WALK_H
 #define TEST_KERNEL_WALK_H
 
+#include <check.h>
+
 #include "kernel_run.h"
 
-/* Runs a problem in one configuration and checks the result. */
-typedef void (*kernel_check)(void *user, const cla_kernel *kernel, const void *problem,
-                             const int *t);
-
-/* What a walk covers: several processes may share it, "PROGRAM PART PARTS" with parts from 1. */
-typedef struct kernel_walk_scope {
-    const cla_kernel **kernels; /* of this device; free() */
-    int count, part, parts;
-} kernel_walk_scope;
-
-/* What every such program begins with; ends it when there is no device. */
-kernel_walk_scope kernel_walk_begin(int argc, char **argv);
-
-int kernel_num_configs(const cla_kernel *kernel);
+/* One problem for one kernel, and what runs and checks it in one configuration. */
+typedef struct kernel_task {
+    const cla_kernel *kernel;
+    const char *name;   /* of the problem, for labels */
+    const void *params; /* of the operation that the kernel's stage belongs to */
+    void *run;          /* for check() */
+    void (*check)(void *run, const cla_kernel *kernel, const void *problem, const int *t);
+} kernel_task;
 
 /*
- * Every how manieth configuration to take for about this many. A prime above the number of choices
- * of a tunable divides no period of the walk: each value of each tunable turns up.
+ * A program is what configurations share that differ in run-time tunables alone: the driver takes a
+ * second or two to build one.
  */
-int kernel_config_step(int configs, int wanted);
+typedef enum kernel_walk_kind {
+    WALK_ALL,     /* every legal configuration of the programs of a share */
+    WALK_COVER,   /* every value of every tunable, in as few configurations as it takes */
+    WALK_DEFAULT, /* the dispatcher's choice */
+} kernel_walk_kind;
 
-/* Every step-th configuration from the first, of those that are legal. Returns how many ran. */
-int kernel_walk(const cla_kernel *kernel, const void *problem, int first, int step,
-                kernel_check check, void *user);
+/* COVER: all configurations of native kernels, which need no builds. */
+typedef struct kernel_way {
+    kernel_walk_kind kind;
+    int part, parts; /* ALL: every parts-th program, from 1 */
+    int turn;        /* COVER: another turn, other combinations */
+} kernel_way;
 
-/* The configuration that the dispatcher chooses. */
-void kernel_walk_default(const cla_kernel *kernel, const void *problem, kernel_check check,
-                         void *user);
+extern const kernel_way kernel_walk_all, kernel_walk_default;
+
+/* Returns how many configurations ran: 0 when the kernel cannot do the problem. */
+int kernel_walk(const kernel_task *task, kernel_way way);
+
+/* What one of several processes covers, "PROGRAM PART PARTS". */
+typedef struct kernel_walk_scope {
+    kernel_list list; /* of this device */
+    kernel_way all;   /* the programs of this part */
+} kernel_walk_scope;
+
+/* The main program of a walk: fills in the scope, makes the suite, runs it. */
+int kernel_walk_main(int argc, char **argv, unsigned stages, kernel_walk_scope *scope,
+                     Suite *(*make)(void));
+
+/* Says how many ran of all the kernel's configurations; none is wrong, unless it has few. */
+void kernel_walk_report(const kernel_walk_scope *scope, const cla_kernel *kernel, int ran);
+
+/* Is the i-th of things that are dealt out to the parts this part's? */
+bool kernel_walk_mine(const kernel_walk_scope *scope, int i);
 
 #endif

@@ -48,4 +48,7 @@ void memory_poison(test_memory *m);
 void memory_get(test_memory *m, const char *name, float *dense);
 void memory_get_bytes(test_memory *m, const char *name, void *dense); /* elements as stored */
 
+/* The same for an input, without its values; none that was not made. */
+void memory_unchanged(test_memory *m, const char *name);
+
 #endif

@@ -57,6 +57,12 @@ void suite_skip_all(const char *reason)
     exit(0);
 }
 
+void suite_bail_out(const char *what, const char *why)
+{
+    printf("Bail out! %s: %s\n", what, why);
+    exit(1);
+}
+
 static void print_log(void *user, clattn_log_level level, const char *line)
 {
     (void)user, (void)level;
@@ -74,10 +80,8 @@ void suite_need_device(void)
     const clattn_status s = open_device(&shared_ctx);
     if (s == CLATTN_ERR_DEVICE)
         suite_skip_all("no such device");
-    if (s != CLATTN_OK) {
-        printf("Bail out! clattn_ctx_create: %s\n", clattn_status_name(s));
-        exit(1);
-    }
+    if (s != CLATTN_OK)
+        suite_bail_out("clattn_ctx_create", clattn_status_name(s));
     const clattn_device_info *info = clattn_ctx_device(shared_ctx);
     printf("# %s, %s, %s\n", info->name, info->platform, info->driver);
 }
@@ -93,6 +97,13 @@ int suite_run(Suite *suite)
     srunner_free(runner);
     clattn_ctx_destroy(&shared_ctx);
     return failed != 0;
+}
+
+int suite_main(Suite *(*make)(void))
+{
+    suite_begin();
+    suite_need_device();
+    return suite_run(make());
 }
 
 uint64_t suite_seed(void)

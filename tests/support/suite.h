@@ -16,8 +16,14 @@ void suite_begin(void);
 void suite_need_device(void);
 void suite_skip_all(const char *reason);
 
+/* Ends the program as failed, outside tests too: what the tests stand on is not there. */
+_Noreturn void suite_bail_out(const char *what, const char *why);
+
 /* Runs the suite with TAP output on stdout; returns what main() returns. */
 int suite_run(Suite *suite);
+
+/* What most main programs are: begin, need a device, make the suite, run it. */
+int suite_main(Suite *(*make)(void));
 
 /* CLATTN_TEST_SEED, else a fixed number. */
 uint64_t suite_seed(void);
