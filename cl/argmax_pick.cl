@@ -7,7 +7,7 @@
  * o has the dtype of v; quantised values become f32.
  *
  * Tunables    none
- * Constants   see attn.clh; HAS_INDEX
+ * Constants   VALUE_DIM, KV_TYPE, OUT_TYPE, RAGGED, HAS_LENGTHS, PAGED, HAS_INDEX: few of attn.clh
  * Launch      Nq * Hq * B work-groups of 16, in one dimension: one per row
  * Local       none
  */

@@ -21,7 +21,7 @@ const cla_kernel cla_kernel_argmax_pick = {
     .stage = CLA_STAGE_HELPER,
     .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_argmax_clh,
                &cla_src_argmax_pick },
-    .constants = { CLA_ATTN_CONSTANTS, { "HAS_INDEX", offsetof(cla_attn, has_index) } },
+    .constants = { CLA_ATTN_VALUE_CONSTANTS, { "HAS_INDEX", offsetof(cla_attn, has_index) } },
     .args = cla_argmax_pick_args,
     .ok = cla_ok_always,
     .geometry = geometry,
