@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io.h"
+
 enum {
     MAGIC_SIZE = 8,
     HEAD_SIZE = MAGIC_SIZE + 16 + SHA256_DIGEST_LENGTH, /* magic, two lengths, digest */
@@ -142,21 +144,6 @@ void cla_binary_remove(const char *folder, const char *key)
 
 /* ---- writing ---- */
 
-static bool write_all(int fd, const void *bytes, size_t size)
-{
-    const char *at = bytes;
-    while (size > 0) {
-        const ssize_t n = write(fd, at, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 static bool write_file(int fd, const char *key, const unsigned char *bytes, size_t size)
 {
     unsigned char head[HEAD_SIZE];
@@ -170,8 +157,8 @@ static bool write_file(int fd, const char *key, const unsigned char *bytes, size
     SHA256Update(&sha, (const uint8_t *)key, key_size);
     SHA256Update(&sha, bytes, size);
     SHA256Final(head + MAGIC_SIZE + 16, &sha);
-    return write_all(fd, head, sizeof head) && write_all(fd, key, key_size)
-        && write_all(fd, bytes, size) && fdatasync(fd) == 0;
+    return cla_write_all(fd, head, sizeof head) && cla_write_all(fd, key, key_size)
+        && cla_write_all(fd, bytes, size) && fdatasync(fd) == 0;
 }
 
 static bool is_ours(const char *name)

@@ -5,8 +5,9 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "io.h"
 
 typedef struct header {
     uint32_t magic, kind, size, check;
@@ -34,25 +35,10 @@ static uint32_t checksum(const void *body, size_t size)
     return x;
 }
 
-static bool put(int fd, const void *data, size_t size)
-{
-    const char *at = data;
-    while (size > 0) {
-        const ssize_t n = send(fd, at, size, MSG_NOSIGNAL); /* it may be dead */
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 bool cla_wire_send(int fd, cla_message_kind kind, const void *body, size_t size)
 {
     const header h = { MAGIC, (uint32_t)kind, (uint32_t)size, checksum(body, size) };
-    return put(fd, &h, sizeof h) && put(fd, body, size);
+    return cla_write_all(fd, &h, sizeof h) && cla_write_all(fd, body, size);
 }
 
 static cla_wire_status get(int fd, void *data, size_t size, double deadline)
