@@ -79,6 +79,23 @@ bool cla_ok_always(const cla_dev *dev, const void *problem, const int *t)
     return true;
 }
 
+/* PoCL and its like run work-groups in a loop; every GPU can count to 65535. */
+bool cla_launches(const cla_dev *dev, size_t groups_y, size_t groups_z)
+{
+    return dev->info.type == CLATTN_DEVICE_CPU || (groups_y <= 65535 && groups_z <= 65535);
+}
+
+cla_geometry cla_groups(size_t groups, int items)
+{
+    const size_t wg = (size_t)items;
+    return (cla_geometry){ 1, { groups * wg, 1, 1 }, { wg, 1, 1 } };
+}
+
+cla_geometry cla_single_items(size_t x, size_t y, size_t z)
+{
+    return (cla_geometry){ 3, { x, y, z }, { 1, 1, 1 } };
+}
+
 bool cla_kernel_is_for(const cla_kernel *kernel, const cla_dev *dev)
 {
     const bool native = dev->info.type == CLATTN_DEVICE_NATIVE;

@@ -136,6 +136,27 @@ int cla_priority_only(const cla_dev *dev, const void *problem);
 int cla_priority_portable(const cla_dev *dev, const void *problem);
 bool cla_ok_always(const cla_dev *dev, const void *problem, const int *t);
 
+/*
+ * Limits for ok(): work-groups of one dimension that the strictest device launches; bytes of local
+ * memory that OpenCL 1.2 promises; bytes of private memory of a work-item, on the stack of a driver
+ * thread, of 2 MB at least.
+ */
+#define CLA_MAX_GROUPS 0x7fffffffu
+#define CLA_MAX_LOCAL ((size_t)32 << 10)
+#define CLA_MAX_PRIVATE ((size_t)512 << 10)
+
+/* Does the device launch so many work-groups of the second and third dimension? */
+bool cla_launches(const cla_dev *dev, size_t groups_y, size_t groups_z);
+
+/* Work-groups of so many work-items in one dimension; work-groups of one in three. */
+cla_geometry cla_groups(size_t groups, int items);
+cla_geometry cla_single_items(size_t x, size_t y, size_t z);
+
+static inline size_t cla_ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
 /* Could it run on this device at all: native or not, capabilities? */
 bool cla_kernel_is_for(const cla_kernel *kernel, const cla_dev *dev);
 

@@ -11,10 +11,6 @@ extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_score_
 extern const cla_blob cla_src_argmax;
 extern const cla_kernel cla_kernel_argmax, cla_kernel_argmax_pick;
 
-enum { TC = 8 };               /* work-items that share a row, as in cl/attn_tile.clh */
-#define MAX_GROUPS 0x7fffffffu /* of one dimension, on the strictest device */
-#define MAX_LOCAL (32u << 10)  /* what OpenCL 1.2 promises */
-
 static size_t num_groups(const cla_attn *p, const int *t)
 {
     const size_t tiles = ((size_t)p->Nq + (size_t)t[BR] - 1) / (size_t)t[BR];
@@ -28,18 +24,16 @@ static size_t local_bytes(const void *problem, const int *t)
     const size_t chunk4 = (size_t)t[DC] / 4 + 1;
     (void)problem;
     return ((size_t)t[BR] + (size_t)t[BC]) * chunk4 * 16
-         + (size_t)t[BR] * TC * sizeof(uint64_t);
+         + (size_t)t[BR] * CLA_ATTN_TILE_ITEMS * sizeof(uint64_t);
 }
 
-/* With 2 or 4 rows the sums of a work-item stay in registers. */
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     const cla_attn *p = problem;
-    const int rows = t[BR] / (t[WG] / TC);
     const size_t picked = (size_t)p->B * (size_t)p->Hq * (size_t)p->Nq;
     (void)dev;
-    return (rows == 2 || rows == 4) && local_bytes(problem, t) <= MAX_LOCAL
-        && num_groups(problem, t) <= MAX_GROUPS && picked <= MAX_GROUPS;
+    return cla_attn_is_tile(t[WG], t[BR]) && local_bytes(problem, t) <= CLA_MAX_LOCAL
+        && num_groups(problem, t) <= CLA_MAX_GROUPS && picked <= CLA_MAX_GROUPS;
 }
 
 /* Few rows: many parts, so that all compute units read keys. */
@@ -61,8 +55,7 @@ static size_t bind(void *problem, const int *t)
 
 static cla_geometry geometry(const void *problem, const int *t)
 {
-    const size_t wg = (size_t)t[WG];
-    return (cla_geometry){ 1, { num_groups(problem, t) * wg, 1, 1 }, { wg, 1, 1 } };
+    return cla_groups(num_groups(problem, t), t[WG]);
 }
 
 const cla_kernel cla_kernel_argmax = {

@@ -12,20 +12,9 @@ extern const cla_blob cla_src_argmax_cpu;
 extern const cla_blob cla_src_vec16_clh;
 extern const cla_kernel cla_kernel_argmax_cpu, cla_kernel_argmax_pick;
 
-/* Private memory of a work-item lies on the stack of a driver thread, 2 MB at least. */
-#define MAX_PRIVATE_BYTES ((size_t)512 << 10)
-/* Work-groups of a second or third dimension that every GPU can launch. */
-#define MAX_GROUPS 65535
-
 static size_t num_rows(const cla_attn *p)
 {
     return (size_t)p->G * (size_t)p->Nq;
-}
-
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)problem;
-    return cla_dev_is_vector_cpu(dev) ? 100 : 1;
 }
 
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
@@ -33,9 +22,8 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
     const cla_attn *p = problem;
     const size_t rows = (size_t)t[RB] * (size_t)t[MB], heads = (size_t)p->B * (size_t)p->Hk;
     const size_t floats = rows * (((size_t)p->D + 15) / 16 * 16 + 48) + (size_t)t[RB] * 64;
-    const bool launches = dev->info.type == CLATTN_DEVICE_CPU
-                       || (num_rows(p) / rows < MAX_GROUPS && heads <= MAX_GROUPS);
-    return launches && floats * sizeof(float) <= MAX_PRIVATE_BYTES;
+    return cla_launches(dev, cla_ceil_div(num_rows(p), rows), heads)
+        && floats * sizeof(float) <= CLA_MAX_PRIVATE;
 }
 
 /* Many rows share a tile of keys while it is in the cache; few rows are split by keys. */
@@ -58,10 +46,8 @@ static cla_geometry geometry(const void *problem, const int *t)
 {
     const cla_attn *p = problem;
     const size_t rows = (size_t)t[RB] * (size_t)t[MB];
-    return (cla_geometry){ 3,
-                           { (size_t)p->splits, (num_rows(p) + rows - 1) / rows,
-                             (size_t)p->B * (size_t)p->Hk },
-                           { 1, 1, 1 } };
+    return cla_single_items((size_t)p->splits, cla_ceil_div(num_rows(p), rows),
+                            (size_t)p->B * (size_t)p->Hk);
 }
 
 const cla_kernel cla_kernel_argmax_cpu = {
@@ -79,7 +65,7 @@ const cla_kernel cla_kernel_argmax_cpu = {
     },
     .constants = { CLA_ATTN_CONSTANTS },
     .args = cla_attn_args,
-    .priority = priority,
+    .priority = cla_attn_priority_cpu,
     .ok = ok,
     .estimate = estimate,
     .bind = bind,

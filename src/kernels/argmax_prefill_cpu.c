@@ -13,10 +13,6 @@ extern const cla_blob cla_src_argmax_prefill_cpu;
 extern const cla_blob cla_src_vec16_clh;
 extern const cla_kernel cla_kernel_argmax_prefill_cpu, cla_kernel_argmax_pick;
 
-/* Private memory of a work-item lies on the stack of a driver thread, 2 MB at least. */
-#define MAX_PRIVATE_BYTES ((size_t)512 << 10)
-/* Work-groups of a second or third dimension that every GPU can launch. */
-#define MAX_GROUPS 65535
 /* Work-items of a thread that let threads finish at about the same time. */
 #define ITEMS_PER_THREAD 8
 /* Rows that are worth the turning of their keys. */
@@ -48,9 +44,8 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
     const size_t rows = (size_t)t[BR] * (size_t)t[MB], heads = (size_t)p->B * (size_t)p->Hk;
     const size_t padded = ((size_t)p->D + 15) / 16 * 16;
     const size_t floats = rows * (padded + 48) + 16 * (size_t)t[NV] * padded;
-    const bool launches = dev->info.type == CLATTN_DEVICE_CPU
-                       || (num_items(p, t) <= MAX_GROUPS && heads <= MAX_GROUPS);
-    return launches && floats * sizeof(float) <= MAX_PRIVATE_BYTES;
+    return cla_launches(dev, num_items(p, t), heads)
+        && floats * sizeof(float) <= CLA_MAX_PRIVATE;
 }
 
 /* Blocks as in attn_prefill_cpu; keys are split where rows leave threads without work. */
@@ -78,9 +73,7 @@ static size_t bind(void *problem, const int *t)
 static cla_geometry geometry(const void *problem, const int *t)
 {
     const cla_attn *p = problem;
-    return (cla_geometry){ 3,
-                           { (size_t)p->splits, num_items(p, t), (size_t)p->B * (size_t)p->Hk },
-                           { 1, 1, 1 } };
+    return cla_single_items((size_t)p->splits, num_items(p, t), (size_t)p->B * (size_t)p->Hk);
 }
 
 const cla_kernel cla_kernel_argmax_prefill_cpu = {

@@ -29,3 +29,15 @@ const cla_arg cla_attn_args[] = { ATTN_ARGS, { CLA_ARG_END, 0 } };
 const cla_arg cla_argmax_pick_args[] = {
     ATTN_ARGS, VIEW(index), OFF_BHN(index), { CLA_ARG_END, 0 },
 };
+
+bool cla_attn_is_tile(int work_group, int rows)
+{
+    const int of_item = rows / (work_group / CLA_ATTN_TILE_ITEMS);
+    return of_item == 2 || of_item == 4;
+}
+
+int cla_attn_priority_cpu(const cla_dev *dev, const void *problem)
+{
+    (void)problem;
+    return cla_dev_is_vector_cpu(dev) ? 100 : 1;
+}

@@ -8,6 +8,16 @@
 extern const cla_arg cla_attn_args[];        /* ATTN_ARGS */
 extern const cla_arg cla_argmax_pick_args[]; /* ATTN_ARGS, then the index tensor */
 
+/* Work-items that share a row of a tile, as in cl/attn_tile.clh: what attn_prefill, attn_probs and
+ * argmax are made of. A GPU is what they are for; a CPU does a twentieth of what its cores can. */
+enum { CLA_ATTN_TILE_ITEMS = 8 };
+
+/* With 2 or 4 rows the sums of a work-item stay in registers. */
+bool cla_attn_is_tile(int work_group, int rows);
+
+/* Above the portable kernels on CPUs only: a GPU keeps the registers of a row in memory. */
+int cla_attn_priority_cpu(const cla_dev *dev, const void *problem);
+
 /* For cla_kernel.constants: where values lie and go; with the rest of cl/attn.clh and kv.clh. */
 #define CLA_ATTN_VALUE_CONSTANTS                            \
     { "VALUE_DIM", offsetof(cla_attn, Dv) },                \

@@ -10,13 +10,7 @@ extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_score_
 extern const cla_kernel cla_kernel_attn_merge, cla_kernel_attn_decode;
 
 enum { LANES = 8, MAX_KEPT_D = 256, MAX_SPLITS = 256 }; /* the first two as in the source */
-#define MAX_GROUPS 0x7fffffffu /* of one dimension, on the strictest device */
-#define MAX_QUERIES (1 << 30)  /* of a key/value head, counted in int */
-
-static size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
+#define MAX_QUERIES (1 << 30) /* of a key/value head, counted in int */
 
 /* Nk of a cache follows the longest sequence of the batch, the room of the cache does not. */
 static size_t most_keys(const cla_attn *p)
@@ -27,23 +21,24 @@ static size_t most_keys(const cla_attn *p)
 /* Keys of one part: what else is in the batch does not change it. */
 static size_t split_keys(const cla_attn *p, const int *t)
 {
-    const size_t parts = ceil_div(most_keys(p), (size_t)t[SPLIT]);
+    const size_t parts = cla_ceil_div(most_keys(p), (size_t)t[SPLIT]);
     if (parts <= MAX_SPLITS)
         return (size_t)t[SPLIT];
-    return ceil_div(ceil_div(most_keys(p), MAX_SPLITS), 256) * 256;
+    return cla_ceil_div(cla_ceil_div(most_keys(p), MAX_SPLITS), 256) * 256;
 }
 
 /* Sequences of a cache are always joined by attn_merge, be there one part or two. */
 static size_t num_splits(const cla_attn *p, const int *t)
 {
-    const size_t parts = ceil_div((size_t)p->Nk, split_keys(p, t)), fewest = p->has_lengths ? 2 : 1;
+    const size_t parts = cla_ceil_div((size_t)p->Nk, split_keys(p, t));
+    const size_t fewest = p->has_lengths ? 2 : 1;
     return parts > fewest ? parts : fewest;
 }
 
 static size_t num_groups(const cla_attn *p, const int *t)
 {
-    const size_t blocks = ceil_div((size_t)p->G * (size_t)p->Nq, (size_t)t[RB]);
-    const size_t slices = ceil_div(ceil_div((size_t)p->Dv, 4), (size_t)t[WG]);
+    const size_t blocks = cla_ceil_div((size_t)p->G * (size_t)p->Nq, (size_t)t[RB]);
+    const size_t slices = cla_ceil_div(cla_ceil_div((size_t)p->Dv, 4), (size_t)t[WG]);
     return blocks * slices * num_splits(p, t) * (size_t)p->Hk * (size_t)p->B;
 }
 
@@ -60,7 +55,7 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     const cla_attn *p = problem;
     (void)dev;
-    return (int64_t)p->G * p->Nq <= MAX_QUERIES && num_groups(p, t) <= MAX_GROUPS;
+    return (int64_t)p->G * p->Nq <= MAX_QUERIES && num_groups(p, t) <= CLA_MAX_GROUPS;
 }
 
 static void estimate(const cla_dev *dev, const void *problem, int *t)
@@ -94,8 +89,7 @@ static size_t bind(void *problem, const int *t)
 
 static cla_geometry geometry(const void *problem, const int *t)
 {
-    const size_t wg = (size_t)t[WG];
-    return (cla_geometry){ 1, { num_groups(problem, t) * wg, 1, 1 }, { wg, 1, 1 } };
+    return cla_groups(num_groups(problem, t), t[WG]);
 }
 
 static size_t local_bytes(const void *problem, const int *t)

@@ -10,11 +10,6 @@ extern const cla_blob cla_src_attn_rows_cpu_clh, cla_src_attn_decode_cpu;
 extern const cla_blob cla_src_vec16_clh;
 extern const cla_kernel cla_kernel_attn_decode_cpu, cla_kernel_attn_merge;
 
-/* Private memory of a work-item lies on the stack of a driver thread, 2 MB at least. */
-#define MAX_PRIVATE_BYTES ((size_t)512 << 10)
-/* Work-groups of a second or third dimension that every GPU can launch. */
-#define MAX_GROUPS 65535
-
 static size_t padded(int32_t width)
 {
     return ((size_t)width + 15) / 16 * 16;
@@ -45,9 +40,8 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
     const cla_attn *p = problem;
     const size_t floats = (size_t)t[RB] * (padded(p->D) + padded(p->Dv) + 96);
     const size_t heads = (size_t)p->B * (size_t)p->Hk;
-    const bool launches = dev->info.type == CLATTN_DEVICE_CPU
-                       || (num_rows(p) / (size_t)t[RB] < MAX_GROUPS && heads <= MAX_GROUPS);
-    return launches && floats * sizeof(float) <= MAX_PRIVATE_BYTES;
+    return cla_launches(dev, cla_ceil_div(num_rows(p), (size_t)t[RB]), heads)
+        && floats * sizeof(float) <= CLA_MAX_PRIVATE;
 }
 
 /* Is Nk the longest of several sequences? */
@@ -95,11 +89,8 @@ static size_t bind(void *problem, const int *t)
 static cla_geometry geometry(const void *problem, const int *t)
 {
     const cla_attn *p = problem;
-    const size_t rows = num_rows(p), block = (size_t)t[RB];
-    return (cla_geometry){ 3,
-                           { (size_t)p->splits, (rows + block - 1) / block,
-                             (size_t)p->B * (size_t)p->Hk },
-                           { 1, 1, 1 } };
+    return cla_single_items((size_t)p->splits, cla_ceil_div(num_rows(p), (size_t)t[RB]),
+                            (size_t)p->B * (size_t)p->Hk);
 }
 
 const cla_kernel cla_kernel_attn_decode_cpu = {

@@ -24,7 +24,7 @@ static cla_geometry geometry(const void *problem, const int *t)
     const cla_attn *p = problem;
     const size_t items = ((size_t)p->Nk + 16 * PANELS - 1) / (16 * PANELS);
     (void)t;
-    return (cla_geometry){ 3, { items, (size_t)p->Hk, (size_t)p->B }, { 1, 1, 1 } };
+    return cla_single_items(items, (size_t)p->Hk, (size_t)p->B);
 }
 
 const cla_kernel cla_kernel_attn_pack_cpu = {

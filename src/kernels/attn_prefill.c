@@ -9,26 +9,17 @@ extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_score_
     cla_src_attn_tile_clh, cla_src_attn_prefill;
 extern const cla_kernel cla_kernel_attn_prefill;
 
-enum { TC = 8 };                 /* work-items that share a row, as in cl/attn_tile.clh */
-#define MAX_GROUPS 0x7fffffffu   /* of one dimension, on the strictest device */
-#define MAX_LOCAL (32u << 10)    /* what OpenCL 1.2 promises */
-
-static size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
 /* Value columns of a work-group: up to 4 float4 per row of a work-item. */
 static size_t slice_columns(const cla_attn *p)
 {
-    const size_t wanted = ceil_div((size_t)p->Dv, 4 * TC);
-    return (wanted < 4 ? wanted : 4) * 4 * TC;
+    const size_t wanted = cla_ceil_div((size_t)p->Dv, 4 * CLA_ATTN_TILE_ITEMS);
+    return (wanted < 4 ? wanted : 4) * 4 * CLA_ATTN_TILE_ITEMS;
 }
 
 static size_t num_groups(const cla_attn *p, const int *t)
 {
-    const size_t slices = ceil_div((size_t)p->Dv, slice_columns(p));
-    return ceil_div((size_t)p->Nq, (size_t)t[BR]) * slices * (size_t)p->Hq * (size_t)p->B;
+    const size_t slices = cla_ceil_div((size_t)p->Dv, slice_columns(p));
+    return cla_ceil_div((size_t)p->Nq, (size_t)t[BR]) * slices * (size_t)p->Hq * (size_t)p->B;
 }
 
 static size_t local_bytes(const void *problem, const int *t)
@@ -36,20 +27,18 @@ static size_t local_bytes(const void *problem, const int *t)
     const cla_attn *p = problem;
     const size_t chunk4 = (size_t)t[DC] / 4 + 1;
     const size_t q = (size_t)t[BR] * chunk4, weights = (size_t)t[BR] * ((size_t)t[BC] / 4 + 1);
-    const size_t keys = (size_t)t[BC] * chunk4, reduce = (size_t)t[BR] * (TC / 4 + 1);
-    const bool keep_q = p->D <= t[DC] && (q + weights + keys + reduce) * 16 < MAX_LOCAL;
+    const size_t keys = (size_t)t[BC] * chunk4;
+    const size_t reduce = (size_t)t[BR] * (CLA_ATTN_TILE_ITEMS / 4 + 1);
+    const bool keep_q = p->D <= t[DC] && (q + weights + keys + reduce) * 16 < CLA_MAX_LOCAL;
     const size_t shared = keep_q ? q + weights : q > weights ? q : weights;
     return (shared + keys + reduce + 1) * 16; /* the last one is a word and its padding */
 }
 
-/* A GPU is what this kernel is for; on a CPU it does a twentieth of what its cores can. */
-/* With 2 or 4 rows the sums of a work-item stay in registers. */
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
-    const int rows = t[BR] / (t[WG] / TC);
     (void)dev;
-    return (rows == 2 || rows == 4) && local_bytes(problem, t) <= MAX_LOCAL
-        && num_groups(problem, t) <= MAX_GROUPS;
+    return cla_attn_is_tile(t[WG], t[BR]) && local_bytes(problem, t) <= CLA_MAX_LOCAL
+        && num_groups(problem, t) <= CLA_MAX_GROUPS;
 }
 
 static void estimate(const cla_dev *dev, const void *problem, int *t)
@@ -79,8 +68,7 @@ static size_t bind(void *problem, const int *t)
 
 static cla_geometry geometry(const void *problem, const int *t)
 {
-    const size_t wg = (size_t)t[WG];
-    return (cla_geometry){ 1, { num_groups(problem, t) * wg, 1, 1 }, { wg, 1, 1 } };
+    return cla_groups(num_groups(problem, t), t[WG]);
 }
 
 const cla_kernel cla_kernel_attn_prefill = {

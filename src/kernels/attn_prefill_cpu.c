@@ -11,10 +11,6 @@ extern const cla_blob cla_src_attn_prefill_cpu;
 extern const cla_blob cla_src_vec16_clh;
 extern const cla_kernel cla_kernel_attn_pack_cpu, cla_kernel_attn_prefill_cpu;
 
-/* Private memory of a work-item lies on the stack of a driver thread, 2 MB at least. */
-#define MAX_PRIVATE_BYTES ((size_t)512 << 10)
-/* Work-groups of a second or third dimension that every GPU can launch. */
-#define MAX_GROUPS 65535
 /* Packed keys and values of a head above this do not stay in a second-level cache. */
 #define CACHED_BYTES ((size_t)1 << 20)
 /* Work-items of a thread that let threads finish at about the same time. */
@@ -31,22 +27,14 @@ static size_t num_items(const cla_attn *p, const int *t)
     return ((size_t)p->Nq + rows - 1) / rows;
 }
 
-/* Above the portable kernels on CPUs only: a GPU keeps the registers of a row in memory. */
-static int priority(const cla_dev *dev, const void *problem)
-{
-    (void)problem;
-    return cla_dev_is_vector_cpu(dev) ? 100 : 1;
-}
-
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     const cla_attn *p = problem;
     const size_t rows = (size_t)t[BR] * (size_t)t[MB];
     const size_t floats = rows * (padded(p->D) + padded(p->Dv) + 32)
                         + (size_t)t[BR] * (size_t)t[BK];
-    const bool launches = dev->info.type == CLATTN_DEVICE_CPU
-                       || (p->B <= MAX_GROUPS && p->Hq <= MAX_GROUPS);
-    return launches && floats * sizeof(float) <= MAX_PRIVATE_BYTES;
+    return cla_launches(dev, (size_t)p->Hq, (size_t)p->B)
+        && floats * sizeof(float) <= CLA_MAX_PRIVATE;
 }
 
 /*
@@ -89,9 +77,7 @@ static size_t bind(void *problem, const int *t)
 static cla_geometry geometry(const void *problem, const int *t)
 {
     const cla_attn *p = problem;
-    return (cla_geometry){ 3,
-                           { num_items(p, t), (size_t)p->Hq, (size_t)p->B },
-                           { 1, 1, 1 } };
+    return cla_single_items(num_items(p, t), (size_t)p->Hq, (size_t)p->B);
 }
 
 const cla_kernel cla_kernel_attn_prefill_cpu = {
@@ -109,7 +95,7 @@ const cla_kernel cla_kernel_attn_prefill_cpu = {
     },
     .constants = { CLA_ATTN_CONSTANTS },
     .args = cla_attn_args,
-    .priority = priority,
+    .priority = cla_attn_priority_cpu,
     .ok = ok,
     .estimate = estimate,
     .bind = bind,

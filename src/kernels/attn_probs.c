@@ -9,9 +9,6 @@ extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_score_
     cla_src_attn_tile_clh, cla_src_attn_probs;
 extern const cla_kernel cla_kernel_attn_probs;
 
-enum { TC = 8 };               /* work-items that share a row, as in cl/attn_tile.clh */
-#define MAX_GROUPS 0x7fffffffu /* of one dimension, on the strictest device */
-
 static size_t num_groups(const cla_attn *p, const int *t)
 {
     const size_t tiles = ((size_t)p->probs_rows + (size_t)t[BR] - 1) / (size_t)t[BR];
@@ -21,7 +18,7 @@ static size_t num_groups(const cla_attn *p, const int *t)
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     (void)dev;
-    return num_groups(problem, t) <= MAX_GROUPS;
+    return num_groups(problem, t) <= CLA_MAX_GROUPS;
 }
 
 static void estimate(const cla_dev *dev, const void *problem, int *t)
@@ -36,15 +33,14 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
 
 static cla_geometry geometry(const void *problem, const int *t)
 {
-    const size_t wg = (size_t)t[WG];
-    return (cla_geometry){ 1, { num_groups(problem, t) * wg, 1, 1 }, { wg, 1, 1 } };
+    return cla_groups(num_groups(problem, t), t[WG]);
 }
 
 static size_t local_bytes(const void *problem, const int *t)
 {
     (void)problem;
     const size_t chunks = ((size_t)t[BR] + (size_t)t[BC]) * ((size_t)t[DC] / 4 + 1) * 16;
-    return chunks + (size_t)t[BR] * (TC + 1) * 2 * sizeof(float);
+    return chunks + (size_t)t[BR] * (CLA_ATTN_TILE_ITEMS + 1) * 2 * sizeof(float);
 }
 
 const cla_kernel cla_kernel_attn_probs = {

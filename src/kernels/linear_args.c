@@ -44,3 +44,10 @@ bool cla_linear_is_step(const cla_linear *p)
 {
     return p->Nq == 1 && p->Nk == 1 && !p->ragged && !p->quadratic && p->Hq > 0;
 }
+
+size_t cla_linear_bind_step(void *problem, const int *t)
+{
+    (void)t;
+    cla_linear_cut(problem, 1, 1);
+    return 0;
+}

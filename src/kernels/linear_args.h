@@ -31,7 +31,8 @@ size_t cla_linear_state_floats(const cla_linear *p);
 /* Bytes of the states of all segments; sets work_state. */
 size_t cla_linear_state_bytes(cla_linear *p);
 
-/* One row and one key: what the step kernels are for. */
+/* One row and one key: what the step kernels are for; their bind(). */
 bool cla_linear_is_step(const cla_linear *p);
+size_t cla_linear_bind_step(void *problem, const int *t);
 
 #endif

@@ -9,7 +9,6 @@ extern const cla_blob cla_src_linear_chunk;
 extern const cla_kernel cla_kernel_linear_state, cla_kernel_linear_chunk;
 
 enum { TC = 8, DEPTH = 32, LD = 36 }; /* as in cl/linear_tile.clh */
-#define MAX_GROUPS 0x7fffffffu        /* of one dimension, on the strictest device */
 #define MAX_SUMS 64                   /* floats of a work-item; more leave the registers */
 
 static size_t ceil_div(int32_t a, int b)
@@ -28,7 +27,7 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
     const cla_linear *p = problem;
     const int rows = t[BR] / (t[WG] / TC);
     (void)dev;
-    return rows >= 1 && rows * t[BV] / TC <= MAX_SUMS && num_groups(p, t) <= MAX_GROUPS;
+    return rows >= 1 && rows * t[BV] / TC <= MAX_SUMS && num_groups(p, t) <= CLA_MAX_GROUPS;
 }
 
 /* A longer segment means more work on similarities and fewer states to write and read. */
@@ -59,8 +58,7 @@ static size_t bind(void *problem, const int *t)
 
 static cla_geometry geometry(const void *problem, const int *t)
 {
-    const size_t wg = (size_t)t[WG];
-    return (cla_geometry){ 1, { num_groups(problem, t) * wg }, { wg } };
+    return cla_groups(num_groups(problem, t), t[WG]);
 }
 
 static size_t local_bytes(const void *problem, const int *t)

@@ -19,7 +19,7 @@ static cla_geometry geometry(const void *problem, const int *t)
 {
     const cla_linear *p = problem;
     (void)t;
-    return (cla_geometry){ 3, { (size_t)p->segs, (size_t)p->Hk, (size_t)p->B }, { 1, 1, 1 } };
+    return cla_single_items((size_t)p->segs, (size_t)p->Hk, (size_t)p->B);
 }
 
 const cla_kernel cla_kernel_linear_state_cpu = {

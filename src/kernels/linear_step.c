@@ -29,19 +29,10 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
     t[WG] = dev->info.max_work_group >= 256 && p->F > 128 ? 256 : 64;
 }
 
-static size_t bind(void *problem, const int *t)
-{
-    cla_linear *p = problem;
-    (void)t;
-    cla_linear_cut(p, 1, 1);
-    return 0;
-}
-
 static cla_geometry geometry(const void *problem, const int *t)
 {
     const cla_linear *p = problem;
-    const size_t wg = (size_t)t[WG];
-    return (cla_geometry){ 1, { (size_t)p->B * (size_t)p->Hk * wg }, { wg } };
+    return cla_groups((size_t)p->B * (size_t)p->Hk, t[WG]);
 }
 
 static size_t local_bytes(const void *problem, const int *t)
@@ -61,7 +52,7 @@ const cla_kernel cla_kernel_linear_step = {
     .priority = priority,
     .ok = ok,
     .estimate = estimate,
-    .bind = bind,
+    .bind = cla_linear_bind_step,
     .geometry = geometry,
     .local_bytes = local_bytes,
 };

@@ -6,9 +6,6 @@ extern const cla_blob cla_src_prelude_clh, cla_src_vec16_clh, cla_src_linear_clh
 extern const cla_blob cla_src_linear_step_cpu;
 extern const cla_kernel cla_kernel_linear_step_cpu;
 
-/* Private memory of a work-item lies on the stack of a driver thread, 2 MB at least. */
-#define MAX_PRIVATE_BYTES ((size_t)512 << 10)
-
 static int priority(const cla_dev *dev, const void *problem)
 {
     (void)problem;
@@ -21,15 +18,7 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
     const size_t floats = ((size_t)p->G + 1) * ((size_t)p->D + (size_t)p->Dv + 32);
     (void)dev;
     (void)t;
-    return cla_linear_is_step(p) && floats * sizeof(float) <= MAX_PRIVATE_BYTES;
-}
-
-static size_t bind(void *problem, const int *t)
-{
-    cla_linear *p = problem;
-    (void)t;
-    cla_linear_cut(p, 1, 1);
-    return 0;
+    return cla_linear_is_step(p) && floats * sizeof(float) <= CLA_MAX_PRIVATE;
 }
 
 static cla_geometry geometry(const void *problem, const int *t)
@@ -49,6 +38,6 @@ const cla_kernel cla_kernel_linear_step_cpu = {
     .args = cla_linear_args,
     .priority = priority,
     .ok = ok,
-    .bind = bind,
+    .bind = cla_linear_bind_step,
     .geometry = geometry,
 };
