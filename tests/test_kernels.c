@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The registry walk: every kernel of this device, every legal configuration, against the double
- * reference. A new kernel needs no edit here.
+ * The registry walk: every kernel of this device against the double reference. A new kernel needs
+ * no edit here.
  *
- * A configuration costs an OpenCL build, and so does every width, dtype and set of options. So all
- * configurations run on shapes of one width that differ in what is not compiled in; as few
- * as have every value of every tunable run on other widths and dtypes; the dispatcher's choice runs
- * on all shapes.
+ * A program takes the driver a second or two to build, and so does every width, dtype and set of
+ * options. So shapes of one width that differ in what is not compiled in run with all pairs of
+ * values of tunables; another width and other dtypes, and caches, with every value; all shapes in
+ * the dispatcher's choice.
  *
  * Where scores are spread widely, only rows with a near tie have an error worth the name. Those
  * shapes have many rows, so that the pass rule compares more than two throws of dice.
@@ -39,7 +39,9 @@ static const attn_spec config_shapes[] = {
 
 static const int lens_q[] = { 3, 0, 33, 1 }, lens_k[] = { 35, 9, 2, 0 };
 
-/* Each of these is compiled anew. */
+/* Compiled anew where widths, dtypes or options are. */
+#define D_80 \
+    .D = 80, .Dv = 80, .in = CLATTN_F16, .out = CLATTN_F32, .lse = true, .mask = true, .bias = true
 #define ALL_OPTIONS                                                                            \
     .mask = true, .bias = true, .alibi = true, .sinks = true, .softcap = 20, .poison_hidden = true
 static const attn_spec shapes[] = {
@@ -48,8 +50,9 @@ static const attn_spec shapes[] = {
       .lse = true, .spread = 30 },
     { .name = "D 64, f32", .B = 2, .Hq = 8, .Hk = 2, .Nq = 130, .Nk = 257, .D = 64, .Dv = 64,
       .spread = 1000, .causal = CLATTN_CAUSAL_TOP_LEFT, .poison_hidden = true },
-    { .name = "D 80, decode, f16 to f32", .B = 1, .Hq = 8, .Hk = 2, .Nq = 3, .Nk = 2100, .D = 80,
-      .Dv = 80, .in = CLATTN_F16, .out = CLATTN_F32, .lse = true },
+    { D_80, .name = "D 80, decode, f16 to f32", .B = 1, .Hq = 8, .Hk = 2, .Nq = 3, .Nk = 2100 },
+    { D_80, .name = "mask by keys", .B = 2, .Hq = 2, .Hk = 1, .Nq = 35, .Nk = 50,
+      .poison_hidden = true, .layout = LAYOUT_PADDED },
     { .name = "D 128, bf16", .B = 1, .Hq = 2, .Hk = 1, .Nq = 70, .Nk = 97, .D = 128, .Dv = 128,
       .in = CLATTN_BF16, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT },
     { .name = "D 256, f16", .B = 1, .Hq = 1, .Hk = 1, .Nq = 9, .Nk = 40, .D = 256, .Dv = 256,
@@ -62,13 +65,11 @@ static const attn_spec shapes[] = {
       .D = 32, .Dv = 32, .in = CLATTN_BF16, .bias_type = CLATTN_F16, .lse = true },
     { ALL_OPTIONS, .name = "all options, ragged", .B = 4, .Hq = 2, .Hk = 1, .D = 32, .Dv = 32,
       .in = CLATTN_F16, .lens_q = lens_q, .lens_k = lens_k, .lse = true },
-    { .name = "mask by keys", .B = 2, .Hq = 2, .Hk = 1, .Nq = 35, .Nk = 50, .D = 32, .Dv = 32,
-      .mask = true, .bias = true, .poison_hidden = true, .layout = LAYOUT_PADDED },
-    { .name = "tiny values", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 50, .D = 48, .Dv = 32,
+    { WIDTHS, .name = "tiny values", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 50,
       .regime = REGIME_TINY },
-    { .name = "one huge score", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 150, .D = 48, .Dv = 32,
+    { WIDTHS, .name = "one huge score", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 150,
       .regime = REGIME_ONE_HUGE, .spread = 3 },
-    { .name = "equal scores", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 150, .D = 48, .Dv = 32,
+    { WIDTHS, .name = "equal scores", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 150,
       .regime = REGIME_EQUAL },
 };
 
@@ -79,9 +80,11 @@ static const attn_spec shapes[] = {
 static const int lens_cache[] = { 131, 0, 40, 1 };
 #define CACHE .Hq = 4, .Hk = 2, .D = 40, .Dv = 24, .lse = true, .lens_k = lens_cache
 static const attn_spec cache_config_shapes[] = {
-    { CACHE, .name = "i8 pages", .B = 4, .Nq = 9, .kv = CLATTN_I8, .page_rows = 16,
+    { CACHE, .name = "i8 pages", .B = 4, .Nq = 9, .in = CLATTN_F16, .kv = CLATTN_I8,
+      .page_rows = 16,
       .causal = CLATTN_CAUSAL_BOTTOM_RIGHT },
-    { CACHE, .name = "i8 pages, one row, window", .B = 4, .Nq = 1, .kv = CLATTN_I8,
+    { CACHE, .name = "i8 pages, one row, window", .B = 4, .Nq = 1, .in = CLATTN_F16,
+      .kv = CLATTN_I8,
       .page_rows = 32, .window = true, .left = 70, .right = 0, .poison_hidden = true },
 };
 static const attn_spec cache_shapes[] = {
@@ -119,24 +122,24 @@ static int check_shape(const cla_kernel *kernel, attn_spec spec, kernel_way way)
     attn_run_make(&run, suite_ctx(), data);
     const kernel_task task = { kernel, spec.name, kernel_params(kernel, &run), &run, check_config };
     const int ran = kernel_walk(&task, way);
-    ck_assert_msg(ran > 0 || way.kind == WALK_ALL, "%s: nothing ran", compare_label_text());
+    ck_assert_msg(ran > 0 || way.kind == WALK_PAIRS, "%s: nothing ran", compare_label_text());
     attn_run_free(&run);
     attn_data_free(data);
     return ran;
 }
 
-START_TEST(all_configurations)
+START_TEST(configurations)
 {
     const cla_kernel *kernel = scope.list.kernel[_i];
     int ran = 0;
 
     for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
-        ran += check_shape(kernel, config_shapes[i], scope.all);
+        ran += check_shape(kernel, config_shapes[i], scope.pairs);
     kernel_walk_report(&scope, kernel, ran);
 }
 END_TEST
 
-/* f32 has had all configurations. */
+/* f32 has had all pairs; these two share every value. */
 START_TEST(dtypes)
 {
     static const clattn_dtype types[] = { CLATTN_F16, CLATTN_BF16 };
@@ -145,7 +148,7 @@ START_TEST(dtypes)
         const attn_spec spec = { .name = "D 64", .B = 1, .Hq = 4, .Hk = 2, .Nq = 66, .Nk = 140,
                                  .D = 64, .Dv = 64, .in = types[i], .spread = 10, .lse = true,
                                  .causal = CLATTN_CAUSAL_BOTTOM_RIGHT };
-        check_shape(scope.list.kernel[_i], spec, (kernel_way){ .kind = WALK_COVER, .turn = i });
+        check_shape(scope.list.kernel[_i], spec, kernel_walk_share(WALK_VALUES, i, 2));
     }
 }
 END_TEST
@@ -160,7 +163,7 @@ END_TEST
 START_TEST(caches)
 {
     const cla_kernel *kernel = scope.list.kernel[_i];
-    const kernel_way cover = { .kind = WALK_COVER };
+    const kernel_way cover = kernel_walk_share(WALK_VALUES, 2, 1);
 
     for (size_t i = 0; i < sizeof cache_config_shapes / sizeof cache_config_shapes[0]; i++)
         check_shape(kernel, cache_config_shapes[i], cover);
@@ -267,13 +270,13 @@ START_TEST(merge_kernels)
             .o_parts = c.m[0].tensor, .lse_parts = c.m[1].tensor, .o = c.m[2].tensor,
             .lse = c.m[3].tensor);
         const kernel_task task = { scope.list.kernel[_i], merges[i].name, params, &c, check_merge };
-        ck_assert_int_gt(kernel_walk(&task, kernel_walk_all), 0);
+        ck_assert_int_gt(kernel_walk(&task, kernel_walk_pairs), 0);
         merge_free(&c);
     }
 }
 END_TEST
 
-/* All configurations are dealt out to the parts, and so are the kernels for what is left. */
+/* Programs are dealt out to the parts, and so are the kernels for what is left. */
 static Suite *suite(void)
 {
     Suite *s = suite_create("kernels");
@@ -281,7 +284,7 @@ static Suite *suite(void)
         TCase *t = tcase_create(scope.list.kernel[i]->name);
         const bool mine = kernel_walk_mine(&scope, i);
         if (scope.list.kernel[i]->stage != CLA_STAGE_MERGE) {
-            tcase_add_loop_test(t, all_configurations, i, i + 1);
+            tcase_add_loop_test(t, configurations, i, i + 1);
             if (mine)
                 tcase_add_loop_test(t, all_shapes, i, i + 1);
             if (mine)

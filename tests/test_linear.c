@@ -13,19 +13,23 @@
 
 static golden_names cases;
 
+/* Every form in every dtype; where each is built for: every dtype and every form once a case. */
 START_TEST(golden)
 {
     static const clattn_dtype dtypes[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16 };
     static const clattn_linear_form forms[] = { CLATTN_FORM_AUTO, CLATTN_FORM_LINEAR,
                                                 CLATTN_FORM_QUADRATIC };
     for (int i = 0; i < 9; i++) {
+        if (!suite_is_native() && (i + i / 3 + _i) % 3)
+            continue;
         const clattn_dtype in = dtypes[i % 3], out = i % 2 ? CLATTN_F32 : in;
         golden_case c;
         golden_open(&c, cases.name[_i]);
         linear_data *data = linear_data_of_golden(&c, in, out);
         golden_close(&c);
+        ck_assert_msg(data || in != CLATTN_F32, "%s: not exact", cases.name[_i]);
         if (!data)
-            continue; /* a number of the case is no f16 */
+            continue; /* a number of the case is no f16, or no bf16 */
         data->spec.form = forms[i / 3];
         data->spec.state_out = data->spec.state_out && data->spec.form != CLATTN_FORM_QUADRATIC;
         compare_label("%s, %s, form %d", cases.name[_i], clattn_dtype_name(in), i / 3);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The registry walk of linear attention: every kernel of this device, every legal configuration,
- * against the double reference. Every shape and every value that is compiled in costs a build. So
- * all configurations run on one shape, some on each kind of problem, and the dispatcher's choice on
- * all shapes.
+ * The registry walk of linear attention: every kernel of this device against the double reference.
+ * Every shape and every value that is compiled in costs a build. So all pairs of values of tunables
+ * run on one shape, every value on each kind of problem, and the dispatcher's choice on all shapes.
  */
 #include <stdlib.h>
 
@@ -17,7 +16,7 @@ static kernel_walk_scope scope;
 /* Widths with tails in every vector and tile; lengths around chunks and segments. */
 #define WALK .D = 24, .Dv = 40, .causal = true, .state_in = true, .state_out = true
 
-/* The first for all configurations, the others for some; steps have kernels of their own. */
+/* The first for all pairs, the others for all values; steps have kernels of their own. */
 static const linear_spec config_shapes[] = {
     { WALK, .name = "elu1, several segments", .B = 1, .Hq = 2, .Hk = 1, .Nq = 291, .Nk = 291,
       .map = CLATTN_MAP_ELU1 },
@@ -94,14 +93,14 @@ static int check_shape(const cla_kernel *kernel, const linear_spec *spec, kernel
     return ran;
 }
 
-START_TEST(all_configurations)
+START_TEST(configurations)
 {
     const cla_kernel *kernel = scope.list.kernel[_i];
     int ran = 0;
 
     for (int i = 0; i < (int)(sizeof config_shapes / sizeof config_shapes[0]); i++)
         ran += check_shape(kernel, &config_shapes[i],
-                           i == 0 ? scope.all : (kernel_way){ .kind = WALK_COVER, .turn = i });
+                           i == 0 ? scope.pairs : kernel_walk_share(WALK_VALUES, i, 1));
     kernel_walk_report(&scope, kernel, ran);
 }
 END_TEST
@@ -121,7 +120,7 @@ static Suite *suite(void)
     Suite *s = suite_create("linear_kernels");
     for (int i = 0; i < scope.list.count; i++) {
         TCase *t = tcase_create(scope.list.kernel[i]->name);
-        tcase_add_loop_test(t, all_configurations, i, i + 1);
+        tcase_add_loop_test(t, configurations, i, i + 1);
         if (kernel_walk_mine(&scope, i))
             tcase_add_loop_test(t, all_shapes, i, i + 1);
         suite_add_tcase(s, t);

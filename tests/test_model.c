@@ -111,9 +111,10 @@ static clm_capture capture_all(const clm_model *m, maps *to)
 static double max_difference(const float *a, const float *b, size_t n)
 {
     double worst = 0;
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)a[i] - (double)b[i]) <= worst))
-            worst = fabs((double)a[i] - (double)b[i]);
+    for (size_t i = 0; i < n; i++) {
+        const double d = fabs((double)a[i] - (double)b[i]);
+        worst = isnan(d) ? INFINITY : fmax(worst, d);
+    }
     return worst;
 }
 

@@ -9,8 +9,8 @@
 #include "dispatch.h"
 #include "suite.h"
 
-const kernel_way kernel_walk_all = { .kind = WALK_ALL, .part = 1, .parts = 1 };
-const kernel_way kernel_walk_default = { .kind = WALK_DEFAULT };
+const kernel_way kernel_walk_pairs = { .kind = WALK_PAIRS, .part = 1, .parts = 1 };
+const kernel_way kernel_walk_default = { .kind = WALK_DEFAULT, .part = 1, .parts = 1 };
 
 /* A problem, and the configurations of its kernel. */
 typedef struct walk {
@@ -36,71 +36,66 @@ static void check(const walk *w, const int *t)
     task->check(task->run, task->kernel, w->problem.bytes, t);
 }
 
-/* Which choice of each tunable a configuration has made. */
-static void choices_of(const cla_kernel *kernel, const int *t, int *choice, int *count)
+/* Which of its choices a tunable has; count: of all choices. */
+static int choice_of(const cla_tunable *tunable, int value, int *count)
 {
-    for (int i = 0; i < cla_kernel_num_tunables(kernel); i++) {
-        const cla_tunable *tunable = &kernel->tunables[i];
-        for (count[i] = 0; count[i] < CLA_MAX_CHOICES && tunable->choices[count[i]]; count[i]++)
-            if (tunable->choices[count[i]] == t[i])
-                choice[i] = count[i];
-    }
+    int choice = 0;
+
+    for (*count = 0; *count < CLA_MAX_CHOICES && tunable->choices[*count]; (*count)++)
+        if (tunable->choices[*count] == value)
+            choice = *count;
+    return choice;
 }
 
-/* The number of the program, among those of all choices. */
-static int program_of(const cla_kernel *kernel, const int *t)
+/* The number of the program of a configuration, and of programs of all choices. */
+static int program_of(const cla_kernel *kernel, const int *t, int *programs)
 {
-    int choice[CLA_MAX_TUNABLES], count[CLA_MAX_TUNABLES], number = 0, stride = 1;
+    int number = 0, count;
 
-    choices_of(kernel, t, choice, count);
+    *programs = 1;
     for (int i = 0; i < cla_kernel_num_tunables(kernel); i++) {
         if (kernel->tunables[i].run_time)
             continue;
-        number += stride * choice[i];
-        stride *= count[i];
+        number += *programs * choice_of(&kernel->tunables[i], t[i], &count);
+        *programs *= count;
     }
     return number;
 }
 
-static int walk_all(const walk *w, const kernel_way *way)
+/* Which compiled choices of two tunables have met; of one alone beside itself. */
+typedef struct met {
+    bool any, pair[CLA_MAX_TUNABLES][CLA_MAX_TUNABLES][CLA_MAX_CHOICES][CLA_MAX_CHOICES];
+} met;
+
+/* Adds those of a configuration; returns how many had not met. */
+static int meet(met *m, const cla_kernel *kernel, kernel_walk_kind kind, const int *t)
 {
-    const cla_kernel *kernel = w->task->kernel;
-    int t[CLA_MAX_TUNABLES], ran = 0;
+    int fresh = !m->any, count;
 
-    cla_config_first(kernel, t);
-    do {
-        if (program_of(kernel, t) % way->parts != way->part - 1 || !is_legal(w, t))
-            continue;
-        check(w, t);
-        ran++;
-    } while (cla_config_next(kernel, t));
-    return ran;
-}
-
-/* Bit c of seen[i]: choice c of tunable i has run. Adds a configuration, counts what is new. */
-static int see(const cla_kernel *kernel, const int *t, unsigned *seen)
-{
-    int choice[CLA_MAX_TUNABLES], count[CLA_MAX_TUNABLES], fresh = 0;
-
-    choices_of(kernel, t, choice, count);
-    for (int i = 0; i < cla_kernel_num_tunables(kernel); i++) {
-        fresh += !(seen[i] & 1u << choice[i]);
-        seen[i] |= 1u << choice[i];
-    }
+    m->any = true;
+    for (int i = 0; i < cla_kernel_num_tunables(kernel); i++)
+        for (int j = kind == WALK_PAIRS ? 0 : i; j <= i; j++) {
+            const cla_tunable *a = &kernel->tunables[i], *b = &kernel->tunables[j];
+            if (a->run_time || b->run_time)
+                continue;
+            bool *pair = &m->pair[i][j][choice_of(a, t[i], &count)][choice_of(b, t[j], &count)];
+            fresh += !*pair;
+            *pair = true;
+        }
     return fresh;
 }
 
-/* A legal configuration with as many values not seen yet as any; false: all have been. */
-static bool find_fresh(const walk *w, const unsigned *seen, test_rng *rng, int *best)
+/* A legal configuration that brings as many together as any; false: there is nothing left. */
+static bool find_fresh(const walk *w, kernel_walk_kind kind, const met *so_far, test_rng *rng,
+                       int *best)
 {
     const cla_kernel *kernel = w->task->kernel;
     int t[CLA_MAX_TUNABLES], most = 0, equals = 0;
 
     cla_config_first(kernel, t);
     do {
-        unsigned copy[CLA_MAX_TUNABLES];
-        memcpy(copy, seen, sizeof copy);
-        const int fresh = see(kernel, t, copy);
+        met m = *so_far;
+        const int fresh = meet(&m, kernel, kind, t);
         if (fresh == 0 || fresh < most || !is_legal(w, t))
             continue;
         equals = fresh > most ? 1 : equals + 1;
@@ -111,16 +106,46 @@ static bool find_fresh(const walk *w, const unsigned *seen, test_rng *rng, int *
     return most > 0;
 }
 
-static int walk_cover(const walk *w, int turn)
+static bool wants_all(const cla_kernel *kernel)
 {
-    unsigned seen[CLA_MAX_TUNABLES] = { 0 };
-    test_rng rng = { suite_seed() + (uint64_t)turn };
-    int t[CLA_MAX_TUNABLES], ran = 0;
+    const char *wish = getenv("CLATTN_TEST_WALK");
 
-    for (; find_fresh(w, seen, &rng, t); ran++) {
-        see(w->task->kernel, t, seen);
-        check(w, t);
+    return cla_kernel_is_native(kernel) || (wish && strcmp(wish, "all") == 0);
+}
+
+/* Marks the programs of this way, by their numbers. */
+static void choose(const walk *w, const kernel_way *way, bool *chosen, int programs)
+{
+    const cla_kernel *kernel = w->task->kernel;
+    test_rng rng = { suite_seed() + (uint64_t)way->turn };
+    const bool all = wants_all(kernel);
+    met so_far = { 0 };
+    int t[CLA_MAX_TUNABLES];
+
+    for (int n = 0; all ? n < programs : find_fresh(w, way->kind, &so_far, &rng, t); n++) {
+        if (!all)
+            meet(&so_far, kernel, way->kind, t);
+        if (cla_kernel_is_native(kernel) || n % way->parts == way->part - 1)
+            chosen[all ? n : program_of(kernel, t, &programs)] = true;
     }
+}
+
+static int walk_programs(const walk *w, const kernel_way *way)
+{
+    const cla_kernel *kernel = w->task->kernel;
+    int t[CLA_MAX_TUNABLES], programs, ran = 0;
+
+    cla_config_first(kernel, t);
+    program_of(kernel, t, &programs);
+    bool *chosen = memory_alloc((size_t)programs);
+    choose(w, way, chosen, programs);
+    do {
+        if (!chosen[program_of(kernel, t, &programs)] || !is_legal(w, t))
+            continue;
+        check(w, t);
+        ran++;
+    } while (cla_config_next(kernel, t));
+    free(chosen);
     return ran;
 }
 
@@ -142,11 +167,7 @@ int kernel_walk(const kernel_task *task, kernel_way way)
     compare_label("%s on \"%s\"", task->kernel->name, task->name);
     if (!kernel_problem(suite_ctx(), task->kernel, task->params, w.problem.bytes))
         return 0;
-    if (way.kind == WALK_COVER && cla_kernel_is_native(task->kernel))
-        way = kernel_walk_all;
-    return way.kind == WALK_ALL     ? walk_all(&w, &way)
-           : way.kind == WALK_COVER ? walk_cover(&w, way.turn)
-                                    : walk_default(&w);
+    return way.kind == WALK_DEFAULT ? walk_default(&w) : walk_programs(&w, &way);
 }
 
 int kernel_walk_main(int argc, char **argv, unsigned stages, kernel_walk_scope *scope,
@@ -154,32 +175,34 @@ int kernel_walk_main(int argc, char **argv, unsigned stages, kernel_walk_scope *
 {
     suite_begin();
     suite_need_device();
-    *scope = (kernel_walk_scope){ kernels_of_device(stages), kernel_walk_all };
+    *scope = (kernel_walk_scope){ kernels_of_device(stages), kernel_walk_pairs };
     if (argc == 3) {
-        scope->all.part = atoi(argv[1]);
-        scope->all.parts = atoi(argv[2]);
+        scope->pairs.part = atoi(argv[1]);
+        scope->pairs.parts = atoi(argv[2]);
     }
-    if (scope->all.part < 1 || scope->all.part > scope->all.parts)
+    if (scope->pairs.part < 1 || scope->pairs.part > scope->pairs.parts)
         suite_bail_out(argv[0], "not a part of parts");
     return suite_run(make());
 }
 
+kernel_way kernel_walk_share(kernel_walk_kind kind, int i, int shares)
+{
+    return (kernel_way){ kind, 1 + i % shares, shares, i / shares };
+}
+
 bool kernel_walk_mine(const kernel_walk_scope *scope, int i)
 {
-    return i % scope->all.parts == scope->all.part - 1;
+    return i % scope->pairs.parts == scope->pairs.part - 1;
 }
 
 void kernel_walk_report(const kernel_walk_scope *scope, const cla_kernel *kernel, int ran)
 {
-    int t[CLA_MAX_TUNABLES], programs = 0;
+    int t[CLA_MAX_TUNABLES], programs;
 
     cla_config_first(kernel, t);
-    do
-        if (program_of(kernel, t) >= programs)
-            programs = program_of(kernel, t) + 1;
-    while (cla_config_next(kernel, t));
-    ck_assert_msg(ran > 0 || programs < scope->all.parts, "%s has no legal configuration here",
+    program_of(kernel, t, &programs);
+    ck_assert_msg(ran > 0 || programs < scope->pairs.parts, "%s has no legal configuration here",
                   kernel->name);
     printf("# %s: %d programs, %d runs in part %d of %d\n", kernel->name, programs, ran,
-           scope->all.part, scope->all.parts);
+           scope->pairs.part, scope->pairs.parts);
 }

@@ -18,22 +18,25 @@ typedef struct kernel_task {
 
 /*
  * A program is what configurations share that differ in run-time tunables alone: the driver takes a
- * second or two to build one.
+ * second or two to build one. A walk runs all legal configurations of those it chooses, and of all
+ * programs when kernels are native or CLATTN_TEST_WALK is "all".
  */
 typedef enum kernel_walk_kind {
-    WALK_ALL,     /* every legal configuration of the programs of a share */
-    WALK_COVER,   /* every value of every tunable, in as few configurations as it takes */
-    WALK_DEFAULT, /* the dispatcher's choice */
+    WALK_PAIRS,   /* as few as have every value of a tunable beside every one of each other */
+    WALK_VALUES,  /* as few as have every value of every tunable */
+    WALK_DEFAULT, /* the dispatcher's choice alone */
 } kernel_walk_kind;
 
-/* COVER: all configurations of native kernels, which need no builds. */
 typedef struct kernel_way {
     kernel_walk_kind kind;
-    int part, parts; /* ALL: every parts-th program, from 1 */
-    int turn;        /* COVER: another turn, other combinations */
+    int part, parts; /* every parts-th of the chosen programs, from 1; native kernels: all */
+    int turn;        /* another turn or seed, another choice */
 } kernel_way;
 
-extern const kernel_way kernel_walk_all, kernel_walk_default;
+extern const kernel_way kernel_walk_pairs, kernel_walk_default;
+
+/* For the i-th problem of a list, of which so many share the programs out; 1: each has all. */
+kernel_way kernel_walk_share(kernel_walk_kind kind, int i, int shares);
 
 /* Returns how many configurations ran: 0 when the kernel cannot do the problem. */
 int kernel_walk(const kernel_task *task, kernel_way way);
@@ -41,7 +44,7 @@ int kernel_walk(const kernel_task *task, kernel_way way);
 /* What one of several processes covers, "PROGRAM PART PARTS". */
 typedef struct kernel_walk_scope {
     kernel_list list; /* of this device */
-    kernel_way all;   /* the programs of this part */
+    kernel_way pairs; /* the programs of this part */
 } kernel_walk_scope;
 
 /* The main program of a walk: fills in the scope, makes the suite, runs it. */
