@@ -24,7 +24,7 @@ typedef struct kernel_task {
 typedef enum kernel_walk_kind {
     WALK_PAIRS,   /* as few as have every value of a tunable beside every one of each other */
     WALK_VALUES,  /* as few as have every value of every tunable */
-    WALK_DEFAULT, /* the dispatcher's choice alone */
+    WALK_DEFAULT, /* the dispatcher's choice alone; where it is of another kernel, the safe one */
 } kernel_walk_kind;
 
 typedef struct kernel_way {
