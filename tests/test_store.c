@@ -268,7 +268,7 @@ START_TEST(plans_stay)
 }
 END_TEST
 
-/* Between tuned and estimated; every line of the table means something to this version. */
+/* Between tuned and estimated. */
 START_TEST(shipped)
 {
     clattn_ctx *ctx = open_ctx();
@@ -282,14 +282,6 @@ START_TEST(shipped)
     ck_assert_int_eq(choose(ctx, &p).t[2], 256);
     ck_assert(cla_store_record(store, &b, NULL, &better, 1));
     expect_origin(ctx, &p, "tuned");
-    for (const cla_seed *seed = cla_seeds; seed->kind; seed++) {
-        const cla_row row = { .stage = seed->stage, .bucket = seed->bucket,
-                              .kernel = seed->kernel, .config = seed->config, .time_us = 1 };
-        cla_bucket bucket;
-        cla_tuned tuned;
-        ck_assert_msg(cla_row_read(&row, &bucket, &tuned), "%s; %s; %s", seed->bucket,
-                      seed->kernel, seed->config);
-    }
     clattn_ctx_destroy(&ctx);
 }
 END_TEST
@@ -343,26 +335,78 @@ END_TEST
 
 /* ---- the journal ---- */
 
-START_TEST(journal)
+/* A process dies while it tries a configuration; the next one looks at what is left of it. */
+static int recovered_after_death(const cla_tuned *one)
+{
+    clattn_ctx *ctx = open_ctx();
+    ck_assert_int_ne(cla_store_trying(cla_ctx_store(ctx), one->kernel, one->t), 0);
+    clattn_ctx_destroy(&ctx);
+    ctx = open_ctx();
+    const int moved = cla_store_recover(cla_ctx_store(ctx));
+    ck_assert_int_eq(cla_store_recover(cla_ctx_store(ctx)), 0);
+    ck_assert(cla_store_quarantined(cla_ctx_store(ctx), one->kernel, one->t) == (moved > 0));
+    clattn_ctx_destroy(&ctx);
+    return moved;
+}
+
+START_TEST(killed_once_is_no_crime)
 {
     clattn_ctx *ctx = open_ctx();
     const cla_tuned a = result_of(512, 1), b = result_of(1024, 1);
-    cla_store *store = cla_ctx_store(ctx);
-    int64_t token = cla_store_trying(store, a.kernel, a.t);
+    const cla_attn p = problem_of(1, 512, 512);
+    const cla_bucket bucket = bucket_of(ctx, &p);
+    ck_assert(cla_store_record(cla_ctx_store(ctx), &bucket, NULL, &a, 1));
+    ck_assert_int_eq(recovered_after_death(&a), 0);
+    ck_assert_int_eq(recovered_after_death(&b), 0);
+    const int64_t token = cla_store_trying(cla_ctx_store(ctx), b.kernel, b.t);
     ck_assert_int_ne(token, 0);
-    cla_store_tried(store, token);
-    ck_assert_int_ne(cla_store_trying(store, b.kernel, b.t), 0);
-    clattn_ctx_destroy(&ctx); /* as if killed */
+    cla_store_tried(cla_ctx_store(ctx), token); /* b is well */
+    ck_assert_int_eq(recovered_after_death(&b), 0);
+    ck_assert_int_eq(recovered_after_death(&a), 1);
+    ck_assert_int_eq(recovered_after_death(&b), 1);
+    clattn_ctx_destroy(&ctx);
     ctx = open_ctx();
-    store = cla_ctx_store(ctx);
-    ck_assert(cla_store_lock(store));
-    clattn_ctx *rival = open_ctx();
+    expect_origin(ctx, &p, "estimate"); /* and the result of a is gone */
+    clattn_ctx_destroy(&ctx);
+}
+END_TEST
+
+static bool read_reason(void *user, const cla_bad_row *row)
+{
+    snprintf(user, 16, "%s", row->reason);
+    return true;
+}
+
+START_TEST(machine_died)
+{
+    clattn_ctx *ctx = open_ctx();
+    const cla_tuned one = result_of(512, 1);
+    const char *device = cla_store_device(cla_ctx_store(ctx))->device;
+    char why[512], config[64], source[CLA_SOURCE_TEXT], reason[16] = "";
+    cla_place place = { "", "an earlier one" };
+    gethostname(place.host, sizeof place.host - 1);
+    cla_config_text(one.kernel, one.t, config, sizeof config);
+    cla_kernel_source_key(one.kernel, source);
+    const cla_bad_row row = { device, one.kernel->name, source, config, "", 1 };
+    cla_db *db = cla_db_open(folder, true, why, sizeof why);
+    ck_assert_msg(db != NULL, "%s", why);
+    ck_assert_int_ne(cla_db_put_trying(db, &row, &place), 0);
+    snprintf(place.host, sizeof place.host, "another machine");
+    ck_assert_int_ne(cla_db_put_trying(db, &row, &place), 0);
+    ck_assert_int_eq(cla_store_recover(cla_ctx_store(ctx)), 1);
+    ck_assert(cla_db_quarantine(db, device, read_reason, reason));
+    ck_assert_str_eq(reason, "machine");
+    cla_db_close(db);
+    clattn_ctx_destroy(&ctx);
+}
+END_TEST
+
+START_TEST(one_tuner)
+{
+    clattn_ctx *ctx = open_ctx(), *rival = open_ctx();
+    ck_assert(cla_store_lock(cla_ctx_store(ctx)));
     ck_assert(!cla_store_lock(cla_ctx_store(rival)));
-    ck_assert_int_eq(cla_store_recover(store), 1);
-    ck_assert_int_eq(cla_store_recover(store), 0);
-    ck_assert(!cla_store_quarantined(store, a.kernel, a.t));
-    ck_assert(cla_store_quarantined(store, b.kernel, b.t));
-    cla_store_unlock(store);
+    cla_store_unlock(cla_ctx_store(ctx));
     ck_assert(cla_store_lock(cla_ctx_store(rival)));
     clattn_ctx_destroy(&rival);
     clattn_ctx_destroy(&ctx);
@@ -615,7 +659,9 @@ static Suite *suite(void)
     tcase_add_test(t, plans_stay);
     tcase_add_test(t, shipped);
     tcase_add_test(t, seeds_only);
-    tcase_add_test(t, journal);
+    tcase_add_test(t, killed_once_is_no_crime);
+    tcase_add_test(t, machine_died);
+    tcase_add_test(t, one_tuner);
     tcase_add_test(t, damaged_files);
     tcase_add_test(t, newer_or_alien_file);
     tcase_add_test(t, bad_folders);

@@ -444,28 +444,55 @@ int64_t cla_db_put_trying(cla_db *db, const cla_bad_row *r, const cla_place *pla
     return run(db, "PRAGMA synchronous=NORMAL", "") ? token : 0;
 }
 
+/* It lives: what was held against it before is forgotten. */
 bool cla_db_remove_trying(cla_db *db, int64_t token)
 {
-    return run(db, "DELETE FROM trying WHERE token=?", "l", token);
+    return run(db,
+               "DELETE FROM trying WHERE (device, host, kernel, source, config)"
+               " = (SELECT device, host, kernel, source, config FROM trying WHERE token=?)",
+               "l", token);
 }
 
-int cla_db_recover(cla_db *db, const char *device, const cla_place *place)
+/* In place of the boot: it was under way when a process died before. */
+static const char suspect[] = "suspect";
+
+static bool move_to_quarantine(cla_db *db, const char *device, const cla_place *place, int *moved)
 {
-    if (!cla_db_begin(db))
-        return -1;
     const bool ok =
         run(db,
             "INSERT OR REPLACE INTO quarantine(device, kernel, source, config, reason, at)"
             " SELECT device, kernel, source, config,"
-            " CASE boot WHEN ?3 THEN 'crash' ELSE 'machine' END, at FROM trying"
-            " WHERE device=?1 AND host=?2",
-            "sss", device, place->host, place->boot)
-        && run(db,
-               "DELETE FROM result WHERE device=?1 AND EXISTS (SELECT 1 FROM trying t"
-               " WHERE t.device=?1 AND t.host=?2 AND t.kernel=result.kernel"
-               " AND t.source=result.source AND t.config=result.config)",
-               "ss", device, place->host)
-        && run(db, "DELETE FROM trying WHERE device=? AND host=?", "ss", device, place->host);
-    const int moved = ok ? sqlite3_changes(db->sql) : 0;
+            " CASE boot WHEN ?3 THEN 'crash' ELSE 'machine' END, at FROM trying t"
+            " WHERE device=?1 AND host=?2 AND boot<>?4 AND (boot<>?3 OR EXISTS"
+            " (SELECT 1 FROM trying s WHERE s.device=t.device AND s.host=t.host AND s.boot=?4"
+            " AND s.kernel=t.kernel AND s.source=t.source AND s.config=t.config))",
+            "ssss", device, place->host, place->boot, suspect);
+    *moved = ok ? sqlite3_changes(db->sql) : 0;
+    return ok;
+}
+
+/* Results and journal of what is in the quarantine. */
+static bool drop_quarantined(cla_db *db, const char *device)
+{
+    static const char *const texts[] = {
+        "DELETE FROM result WHERE device=?1 AND EXISTS (SELECT 1 FROM quarantine q WHERE"
+        " q.device=?1 AND q.kernel=result.kernel AND q.source=result.source"
+        " AND q.config=result.config)",
+        "DELETE FROM trying WHERE device=?1 AND EXISTS (SELECT 1 FROM quarantine q WHERE"
+        " q.device=?1 AND q.kernel=trying.kernel AND q.source=trying.source"
+        " AND q.config=trying.config)",
+    };
+    return run(db, texts[0], "s", device) && run(db, texts[1], "s", device);
+}
+
+int cla_db_recover(cla_db *db, const char *device, const cla_place *place)
+{
+    int moved = 0;
+    if (!cla_db_begin(db))
+        return -1;
+    const bool ok = move_to_quarantine(db, device, place, &moved)
+                 && (moved == 0 || drop_quarantined(db, device))
+                 && run(db, "UPDATE trying SET boot=?3 WHERE device=?1 AND host=?2", "sss", device,
+                        place->host, suspect);
     return cla_db_end(db, ok) && ok ? moved : -1;
 }

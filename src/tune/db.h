@@ -68,10 +68,16 @@ typedef struct cla_place {
     char host[72], boot[40];
 } cla_place;
 
-/* The journal of what is being tried; reason is not used. Returns a token, 0: failed. */
+/*
+ * The journal of what is being tried; reason is not used. Returns a token, 0: failed. Removing it
+ * clears the configuration of earlier suspicion, too.
+ */
 int64_t cla_db_put_trying(cla_db *db, const cla_bad_row *row, const cla_place *place);
 bool cla_db_remove_trying(cla_db *db, int64_t token);
-/* Moves what was tried at this place into the quarantine; returns how many, -1: failed. */
+/*
+ * Moves what was being tried here when the machine died into the quarantine, and what was when a
+ * process died for the second time; the rest is suspect. Returns how many moved, -1: failed.
+ */
 int cla_db_recover(cla_db *db, const char *device, const cla_place *place);
 
 #endif

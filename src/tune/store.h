@@ -98,8 +98,10 @@ int64_t cla_store_trying(cla_store *store, const cla_kernel *kernel, const int *
 void cla_store_tried(cla_store *store, int64_t token);
 
 /*
- * Quarantines what dead processes of this machine left behind as tried; returns how many. Call it
- * with the lock held: then no living process tries anything on this device.
+ * Quarantines what was being tried when this machine died. A process that died, and not its worker,
+ * may have been killed for other reasons: what was being tried then is quarantined when that
+ * happens to it a second time. Returns how many were. Call it with the lock held: then no living
+ * process tries anything on this device.
  */
 int cla_store_recover(cla_store *store);
 

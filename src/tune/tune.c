@@ -375,6 +375,16 @@ static clattn_status search(tuning *t)
 
 /* ---- the whole ---- */
 
+static void recover(tuning *t)
+{
+    const int died = cla_store_recover(t->store);
+    t->report->quarantined += died;
+    if (died > 0)
+        cla_log(t->ctx, CLATTN_LOG_WARN,
+                "configurations that this machine or a process did not survive are put aside: %d",
+                died);
+}
+
 static clattn_status go(tuning *t)
 {
     t->store = cla_ctx_store(t->ctx);
@@ -382,7 +392,7 @@ static clattn_status go(tuning *t)
     cla_bucket_text(&t->bucket, t->report->bucket, sizeof t->report->bucket);
     CLA_REQUIRE(t->ctx, cla_store_lock(t->store), CLATTN_ERR_UNSUPPORTED,
                 "another process is tuning for %s now", t->ctx->dev.info.name);
-    cla_store_recover(t->store);
+    recover(t);
     CLA_TRY(untuned_choice(t));
     name_config(t->untuned.kernel, t->untuned.t, t->report->default_kernel,
                 t->report->default_config);
