@@ -241,6 +241,7 @@ static int tune_job(struct tune *t, struct job *j)
 
     if (!j->dtypes.n)
         j->dtypes = (struct texts){ 1, { "f32" } };
+    t->jobs += j->shapes.n * j->dtypes.n - 1; /* the line was counted as one */
     for (int i = 0; i < j->shapes.n * j->dtypes.n && code == EXIT_OK && !time_is_up(t); i++) {
         const char *shape = j->shapes.text[i / j->dtypes.n],
                    *dtype = j->dtypes.text[i % j->dtypes.n];
@@ -302,11 +303,15 @@ static int run_line(struct tune *t, const char *line)
     char text[MAX_LINE], *words[MAX_WORDS + 1] = { "tune" };
     int n = 1;
 
+    if (line[strspn(line, " \t")] == '#')
+        return EXIT_OK;
     snprintf(text, sizeof text, "%s", line);
-    for (char *word = strtok(text, " \t\r\n"); word && n < MAX_WORDS;
-         word = strtok(NULL, " \t\r\n"))
+    for (char *word = strtok(text, " \t\r\n"); word; word = strtok(NULL, " \t\r\n")) {
+        if (n == MAX_WORDS)
+            return fail(EXIT_INPUT, "a line of the list has more than %d words", MAX_WORDS - 1);
         words[n++] = word;
-    if (n == 1 || words[1][0] == '#')
+    }
+    if (n == 1)
         return EXIT_OK;
     t->job++;
     current = t;
@@ -336,8 +341,11 @@ static int run_file(struct tune *t)
 
     if (!file)
         return fail(EXIT_INPUT, "%s: %s", t->from, strerror(errno));
-    while (fgets(line, sizeof line, file))
+    while (code == EXIT_OK && fgets(line, sizeof line, file)) {
+        if (strlen(line) == sizeof line - 1 && !strchr(line, '\n'))
+            code = fail(EXIT_INPUT, "%s: a line is longer than %d characters", t->from, MAX_LINE);
         t->jobs += line[strspn(line, " \t\r\n")] != '\0' && line[strspn(line, " \t")] != '#';
+    }
     rewind(file);
     while (code == EXIT_OK && !time_is_up(t) && fgets(line, sizeof line, file))
         code = run_line(t, line);
@@ -390,8 +398,7 @@ static int run_op(const struct op *op, void *state, int argc, char **argv)
         if ((code = op->bench->set_shape(state, j.shapes.text[i])) != EXIT_OK)
             return code;
     code = start(&t);
-    t.job = 1;
-    t.jobs = j.shapes.n * (j.dtypes.n ? j.dtypes.n : 1);
+    t.job = t.jobs = 1;
     if (code == EXIT_OK)
         code = tune_job(&t, &j);
     return finish(&t, code);

@@ -59,8 +59,21 @@ def test_lists(cli):
     lines = done.stdout.splitlines()
     assert len(lines) == 3, done.stdout
     assert "gain" in lines[0] and "causal" in lines[1] and lines[2].startswith("project"), lines
-    bad = write(os.path.join(cli.folder(), "bad.txt"), b"attention 1,2,3\n")
-    cli.refuses("tune", "--from", bad, *ON_CPU, code=BAD_INPUT, says="a line of the list")
+    for text, says in ((b"attention 1,2,3\n", "a line of the list"),
+                       (b"attention " + 60 * b"--lse " + b"\n", "words"),
+                       (b"#" * 2000, "longer than")):
+        bad = write(os.path.join(cli.folder(), "bad.txt"), text)
+        cli.refuses("tune", "--from", bad, *ON_CPU, code=BAD_INPUT, says=says)
+
+
+def test_many_problems_in_a_line(cli):
+    """Each shape and dtype is a problem with its share of the time."""
+    path = write(os.path.join(cli.folder(), "list.txt"),
+                 b"project --shape 8,32,32 --shape 9,32,32 --dtype f32 --dtype f16\n")
+    done = cli("tune", "--from", path, *ON_CPU, "--budget", "8s", "--json", env=fresh(cli))
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(r["shape"], r["dtype"]) for r in rows] == [
+        (s, t) for s in ("8,32,32", "9,32,32") for t in ("f32", "f16")], rows
 
 
 def test_in_process(cli):
@@ -99,8 +112,8 @@ def test_progress_is_for_terminals(cli):
     assert "[" in shown and "best" in shown and "\r" in shown, shown
 
 
-TESTS = [test_usage, test_tunes_and_remembers, test_lists, test_in_process, test_interrupt,
-         test_progress_is_for_terminals]
+TESTS = [test_usage, test_tunes_and_remembers, test_lists, test_many_problems_in_a_line,
+         test_in_process, test_interrupt, test_progress_is_for_terminals]
 
 if __name__ == "__main__":
     main(TESTS, __doc__)
