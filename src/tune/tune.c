@@ -247,6 +247,18 @@ static void name_config(const cla_kernel *kernel, const int *config, char *name,
     cla_config_text(kernel, config, text, sizeof r->config);
 }
 
+/* Nothing to choose from: not worth tensors to time it on. */
+static bool only_one(tuning *t)
+{
+    clattn_tune_report *r = t->report;
+    if (t->ks.space.num_legal > 1)
+        return false;
+    name_config(t->untuned.kernel, t->untuned.t, r->kernel, r->config);
+    snprintf(r->note, sizeof r->note, "there is one legal configuration, nothing to choose");
+    r->end = CLATTN_TUNE_COMPLETE;
+    return true;
+}
+
 /* A result of this effort or a higher one is there already. */
 static bool stored(tuning *t)
 {
@@ -401,7 +413,7 @@ static clattn_status go(tuning *t)
         cla_kernel_space_make(&t->ctx->dev, t->store, t->op->stages[0].stage, t->problem, &t->ks),
         CLATTN_ERR_MEMORY, "%s: out of host memory for a search", t->op->name);
     t->report->legal = (int)t->ks.space.num_legal;
-    if (stored(t))
+    if (only_one(t) || stored(t))
         return CLATTN_OK;
     const clattn_status s = search(t);
     if (!t->report->note[0])

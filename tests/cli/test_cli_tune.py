@@ -76,6 +76,14 @@ def test_many_problems_in_a_line(cli):
         (s, t) for s in ("8,32,32", "9,32,32") for t in ("f32", "f16")], rows
 
 
+def test_nothing_to_choose(cli):
+    """One legal configuration is not timed."""
+    done = cli("tune", "argmax", "--shape", "1,2,2,64,64,16", *ON_CPU, "--json", env=fresh(cli))
+    row = json.loads(done.stdout)
+    assert row["legal"] == 1 and row["samples"] == 0 and row["end"] == "all tried", row
+    assert row["kernel"] == row["default_kernel"] and "one legal" in row["note"], row
+
+
 def test_in_process(cli):
     """Candidates in the process of the tuner."""
     done = cli("tune", *SHAPE, *ON_CPU, "--evals", "3", "--in-process", "--json", env=fresh(cli))
@@ -113,7 +121,7 @@ def test_progress_is_for_terminals(cli):
 
 
 TESTS = [test_usage, test_tunes_and_remembers, test_lists, test_many_problems_in_a_line,
-         test_in_process, test_interrupt, test_progress_is_for_terminals]
+         test_nothing_to_choose, test_in_process, test_interrupt, test_progress_is_for_terminals]
 
 if __name__ == "__main__":
     main(TESTS, __doc__)
