@@ -2,11 +2,13 @@
 /*
  * Records a space of this library's own, for replay_search: record_trace OP SHAPE [PASSES] >X.csv
  *
- * OP is attention, linear (B,H,Nq,Nk,D; linear is causal when Nq = Nk) or project (rows,out,in).
- * Every legal configuration of every kernel is checked, then timed in PASSES rounds over all of
- * them; a sample is the fastest of five. The device is CLATTN_DEVICE. Axes are t0, t1, ... in the
+ * OP is attention, linear (B,H,Nq,Nk,D; linear is causal when Nq = Nk; decoding is attention with
+ * Nq = 1) or project (rows,out,in). Every legal configuration of every kernel is checked, then
+ * timed in PASSES rounds over all of them; a sample is the fastest of five, or a single one where
+ * that is far behind. The device is CLATTN_DEVICE. Axes are t0, t1, ... in the
  * order of a kernel's tunables, and kernel, the number in the list of the kernels of the stage.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,8 @@
 #include "tune/kernel_space.h"
 
 enum { MAX_PASSES = 15, TENSORS = 4, TURNS = 5 };
+
+#define FAR_BEHIND 3 /* times slower than the best */
 
 static void need(clattn_ctx *ctx, clattn_status s)
 {
@@ -86,27 +90,45 @@ static void print_row(const cla_kernel_space *ks, uint32_t code, const double *u
     printf("\n");
 }
 
+/* Microseconds of a configuration in one pass; 0: it does not work. */
+static double time_one(cla_bench *bench, const cla_kernel_space *ks, uint32_t code, bool fresh,
+                       double best)
+{
+    int t[CLA_MAX_TUNABLES];
+    cla_bench_result r;
+    double us = HUGE_VAL;
+    const cla_kernel *kernel = cla_kernel_space_config(ks, code, t);
+    for (int turn = 0; turn < TURNS && (turn == 0 || us < FAR_BEHIND * best); turn++) {
+        cla_bench_sample(bench, kernel, t, fresh && turn == 0, 0, &r);
+        if (r.verdict != CLA_VERDICT_OK) {
+            fprintf(stderr, "%s: %s\n", kernel->name, r.why);
+            return 0;
+        }
+        us = fmin(us, r.us);
+    }
+    return us;
+}
+
 static void record(cla_bench *bench, const cla_kernel_space *ks, int passes)
 {
     double(*us)[MAX_PASSES] = calloc(ks->space.num_legal + 1, sizeof *us);
     bool *bad = calloc(ks->space.num_legal + 1, sizeof *bad);
+    double best = HUGE_VAL;
     if (!us || !bad)
         exit(1);
-    for (int pass = 0; pass < passes; pass++)
+    for (int pass = 0; pass < passes; pass++) {
+        const double start = cla_seconds();
         for (uint32_t i = 0; i < ks->space.num_legal; i++) {
-            int t[CLA_MAX_TUNABLES];
-            cla_bench_result r;
-            const cla_kernel *kernel = cla_kernel_space_config(ks, ks->space.legal[i], t);
             if (bad[i])
                 continue;
-            for (int turn = 0; turn < TURNS && !bad[i]; turn++) {
-                cla_bench_sample(bench, kernel, t, pass + turn == 0, 0, &r);
-                bad[i] = r.verdict != CLA_VERDICT_OK;
-                us[i][pass] = turn == 0 || r.us < us[i][pass] ? r.us : us[i][pass];
-            }
-            if (bad[i])
-                fprintf(stderr, "%s: %s\n", kernel->name, r.why);
+            us[i][pass] = time_one(bench, ks, ks->space.legal[i], pass == 0, best);
+            bad[i] = us[i][pass] == 0;
+            if (!bad[i])
+                best = fmin(best, us[i][pass]);
         }
+        fprintf(stderr, "pass %d of %d over %u configurations: %.0f s\n", pass + 1, passes,
+                ks->space.num_legal, cla_seconds() - start);
+    }
     for (uint32_t i = 0; i < ks->space.num_legal; i++)
         if (!bad[i])
             print_row(ks, ks->space.legal[i], us[i], passes);
