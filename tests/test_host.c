@@ -13,6 +13,7 @@
 #include "suite.h"
 #include "tensor.h"
 #include "test_random.h"
+#include "tune/store_state.h"
 
 /* ---- dtypes ---- */
 
@@ -395,6 +396,20 @@ START_TEST(configuration_texts)
 }
 END_TEST
 
+/* Every line of the table that is shipped means something to this version. */
+START_TEST(shipped_table)
+{
+    for (const cla_seed *seed = cla_seeds; seed->kind; seed++) {
+        const cla_row row = { .stage = seed->stage, .bucket = seed->bucket,
+                              .kernel = seed->kernel, .config = seed->config, .time_us = 1 };
+        cla_bucket bucket;
+        cla_tuned tuned;
+        ck_assert_msg(cla_row_read(&row, &bucket, &tuned), "%s; %s; %s", seed->bucket,
+                      seed->kernel, seed->config);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("host");
@@ -412,6 +427,7 @@ static Suite *suite(void)
     tcase_add_test(t, packed_views);
     tcase_add_test(t, view_bounds);
     tcase_add_test(t, configurations);
+    tcase_add_test(t, shipped_table);
     tcase_add_test(t, configuration_texts);
     suite_add_tcase(s, t);
     return s;

@@ -17,6 +17,9 @@
 #include "test_random.h"
 #include "tune/store_state.h"
 
+/* In place of the library's: what is shipped has no say in these tests. */
+const cla_seed cla_seeds[] = { { NULL, NULL, NULL, NULL, NULL } };
+
 static char folder[4200], file[4300];
 static char heard[1024];
 static int warnings;

@@ -117,7 +117,7 @@ static void print_seeds(FILE *f, const struct wisdom *w)
     fputs("/* SPDX-License-Identifier: Apache-2.0 */\n"
           "/*\n * Results that come with the library, for devices nobody has tuned yet: found on a "
           "device of the\n * same kind. Written by `clattn wisdom seeds`.\n */\n"
-          "#include \"store_state.h\"\n\n"
+          "#include \"tune/store_state.h\"\n\n"
           "/* clang-format off */\nconst cla_seed cla_seeds[] = {\n",
           f);
     for (size_t i = 0; best && i < w->n; i++)
