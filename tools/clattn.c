@@ -95,6 +95,8 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "tune-worker") == 0) /* started by `clattn tune` alone */
         return clattn_tune_worker();
+    if (argc == 3 && strcmp(argv[1], "doctor-worker") == 0) /* by `clattn doctor` */
+        return doctor_worker(argv[2]);
     const int code = dispatch(argc, argv);
 
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_OK)

@@ -23,6 +23,9 @@ struct command {
 
 extern const struct command cmd_linear_attention;
 extern const struct command cmd_doctor, cmd_tune, cmd_wisdom;
+
+/* What doctor does in processes of its own: "list", or a device selector; returns an exit code. */
+int doctor_worker(const char *what);
 extern const struct command cmd_devices, cmd_kernels, cmd_attention, cmd_argmax, cmd_project,
     cmd_run, cmd_verify, cmd_bench, cmd_cost;
 extern const struct command cmd_generate, cmd_fill, cmd_embed, cmd_heads, cmd_heatmap;

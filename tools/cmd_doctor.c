@@ -2,11 +2,13 @@
 /* clattn doctor: what this machine has, what is wrong with it, and whether it computes rightly. */
 #include <clattn/tuning.h>
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "attn_job.h"
+#include "child.h"
 #include "cli.h"
 #include "pass_rule.h"
 #include "report.h"
@@ -14,7 +16,8 @@
 static const struct usage usage = {
     .synopsis = "doctor [--json]",
     .text = "Looks at the OpenCL drivers of this machine, the devices, the caches, and runs one\n"
-            "small attention on every device, compared with plain loops in double precision.\n\n"
+            "small attention on every device, compared with plain loops in double precision. Each\n"
+            "device has a process of its own, which its driver may bring down.\n\n"
             "exit codes: 0 all is well, 1 a device computed something wrong, 3 a device failed or\n"
             "            cannot be used, 4 tuning results or compiled programs cannot be kept\n",
 };
@@ -27,6 +30,8 @@ static const char *const variables[] = {
 };
 
 enum { NUM_VARIABLES = sizeof variables / sizeof variables[0] };
+
+#define PATIENCE 120.0 /* seconds: a driver's first start takes long */
 
 /* ---- drivers ---- */
 
@@ -160,33 +165,60 @@ static bool describe_caches(struct session *s, json_t *report)
     return !*cache.note;
 }
 
-static int examine(const clattn_device_info *d, json_t *report)
+static void describe(const clattn_device_info *d, json_t *report)
 {
-    char index[16];
-    struct common common = { .device = index };
-    struct session session;
-
-    snprintf(index, sizeof index, "%d", d->index);
     json_number(report, "index", d->index);
     json_text(report, "name", d->name);
     json_text(report, "platform", d->platform);
     json_text(report, "driver", d->driver);
     json_text(report, "version", d->version);
     json_text(report, "missing", d->why_not);
-    if (!d->usable) {
-        json_text(report, "self_test", "unusable");
-        return EXIT_NO_DEVICE;
+}
+
+/* ---- processes of their own, as drivers may bring them down: one JSON object a line ---- */
+
+static int list_devices(void)
+{
+    clattn_device_info *list;
+    int count;
+
+    if (clattn_device_list(&list, &count) != CLATTN_OK)
+        return fail(EXIT_NO_DEVICE, "cannot list devices");
+    for (int i = 0; i < count; i++) {
+        json_t *report = json_object();
+        describe(&list[i], report);
+        json_object_set_new(report, "usable", json_boolean(list[i].usable));
+        json_print(report);
     }
-    if (session_open(&session, &common) != EXIT_OK) {
+    clattn_device_list_free(&list);
+    return EXIT_OK;
+}
+
+static int test_device(const char *selector)
+{
+    struct common common = { .device = selector };
+    struct session session;
+    json_t *report = json_object();
+    int code = session_open(&session, &common);
+
+    if (code == EXIT_OK) {
+        describe(session.device, report);
+        code = self_test(&session, report);
+        if (!describe_caches(&session, report) && code == EXIT_OK)
+            code = EXIT_INPUT;
+        session_close(&session);
+    } else {
         json_text(report, "self_test", "failed");
         json_text(report, "why", fail_text());
-        return EXIT_NO_DEVICE;
+        code = EXIT_NO_DEVICE;
     }
-    int code = self_test(&session, report);
-    if (!describe_caches(&session, report) && code == EXIT_OK)
-        code = EXIT_INPUT;
-    session_close(&session);
+    json_print(report);
     return code;
+}
+
+int doctor_worker(const char *what)
+{
+    return strcmp(what, "list") == 0 ? list_devices() : test_device(what);
 }
 
 /* ---- the report ---- */
@@ -244,27 +276,70 @@ static int worse(int a, int b)
     return EXIT_OK;
 }
 
-/* A driver may take the program down with it: everything known so far is printed before. */
-static int examine_all(const clattn_device_info *list, int count, bool json, json_t *devices)
+/* What a worker prints goes to reports. Returns its exit code; -1: how says what else. */
+static int ask_worker(const char *what, json_t *reports, char *how, size_t size)
 {
-    int code = EXIT_OK;
+    struct child c;
 
-    for (int i = 0; i < count; i++) {
-        json_t *report = json_object();
-        code = worse(code, examine(&list[i], report));
+    if (!child_start(&c, "doctor-worker", what)) {
+        snprintf(how, size, "its process does not start: %s", strerror(errno));
+        return -1;
+    }
+    for (const char *line; (line = child_line(&c, PATIENCE));)
+        json_array_append_new(reports, json_loads(line, 0, NULL)); /* no JSON: a driver's words */
+    return child_end(&c, how, size);
+}
+
+/* Adds the results of its test to the report of a device. */
+static int examine(json_t *report)
+{
+    const int index = (int)json_integer_value(json_object_get(report, "index"));
+    json_t *answers = json_array();
+    char selector[16] = "cpu", how[128];
+
+    if (json_is_false(json_object_get(report, "usable"))) {
+        json_text(report, "self_test", "unusable");
+        json_decref(answers);
+        return EXIT_NO_DEVICE;
+    }
+    if (index > 0)
+        snprintf(selector, sizeof selector, "%d", index);
+    int code = ask_worker(selector, answers, how, sizeof how);
+    const bool answered = code >= 0 && json_object_update(report, json_array_get(answers, 0)) == 0;
+    json_decref(answers);
+    if (answered)
+        return code;
+    json_text(report, "self_test", "failed");
+    json_text(report, "why", code < 0 ? how : "it ends its process");
+    return EXIT_NO_DEVICE;
+}
+
+/* When the devices cannot even be listed the native CPU, which needs no driver, is there still. */
+static int examine_all(bool json, json_t *devices)
+{
+    char how[128];
+    int code = ask_worker("list", devices, how, sizeof how);
+    size_t i;
+    json_t *report;
+
+    if (code < 0)
+        code = fail(EXIT_NO_DEVICE, "listing the devices fails: %s", how);
+    if (!json_array_size(devices))
+        json_array_append_new(devices, json_object());
+    json_array_foreach (devices, i, report) {
+        code = worse(code, examine(report));
+        json_object_del(report, "usable");
         if (!json)
             print_device(report);
         fflush(stdout);
-        json_array_append_new(devices, report);
     }
     return code;
 }
 
 static int run(int argc, char **argv)
 {
-    clattn_device_info *list;
     bool json = false;
-    int code, count;
+    int code;
 
     if (!options_only_json(&usage, argc, argv, &json, &code))
         return code;
@@ -280,12 +355,7 @@ static int run(int argc, char **argv)
         print_pairs("environment", json_object_get(all, "environment"));
         fflush(stdout);
     }
-    if (clattn_device_list(&list, &count) == CLATTN_OK) {
-        code = examine_all(list, count, json, devices);
-        clattn_device_list_free(&list);
-    } else {
-        code = fail(EXIT_NO_DEVICE, "cannot list devices");
-    }
+    code = examine_all(json, devices);
     if (json)
         json_print(json_incref(all));
     json_decref(all);

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "child.h"
 #include "ops.h"
 #include "progress.h"
 #include "report.h"
@@ -273,8 +273,7 @@ static int start(struct tune *t)
                     (long long)t->evals);
     if (code == EXIT_OK)
         code = session_open(&t->session, &t->common);
-    const ssize_t n = readlink("/proc/self/exe", t->worker, sizeof t->worker - 1);
-    t->worker[n > 0 ? n : 0] = '\0';
+    own_path(t->worker, sizeof t->worker);
     t->started = now_us();
     t->table.columns = 8;
     if (code == EXIT_OK && !t->common.json)

@@ -9,7 +9,7 @@ import os
 import random
 import subprocess
 
-from cli_harness import BAD_INPUT, OK, USAGE, main, write
+from cli_harness import BAD_INPUT, NO_DEVICE, OK, USAGE, main, write
 
 SHAPE = "1,1,1,1024,64,8"
 KERNEL = "attn_native"
@@ -204,8 +204,22 @@ def test_doctor(cli):
     assert "absolute" in cli("doctor", env=broken, code=BAD_INPUT).stdout
 
 
+def test_doctor_survives(cli):
+    """A driver that brings down its process is told of; the native CPU is tested all the same."""
+    driver, folder = os.environ.get("CLATTN_CRASHING_DRIVER"), cli.folder()
+    if not driver:
+        return "built without OpenCL"
+    write(os.path.join(folder, "crashing.icd"), driver.encode() + b"\n")
+    done = cli("doctor", "--json", env={"OCL_ICD_VENDORS": folder}, code=NO_DEVICE)
+    report = json.loads(done.stdout)
+    assert [d["self_test"] for d in report["devices"]] == ["ok"], report
+    assert report["drivers"]["files"] == {"crashing.icd": driver}, report
+    assert "brings down its process" in done.stderr, done.stderr
+    return None
+
+
 TESTS = [test_round_trip, test_import_keeps_better, test_not_ours, test_merge, test_bad_fields,
-         test_hostile_files, test_usage, test_damaged_store, test_doctor]
+         test_hostile_files, test_usage, test_damaged_store, test_doctor, test_doctor_survives]
 
 if __name__ == "__main__":
     main(TESTS, __doc__)
