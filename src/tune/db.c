@@ -411,7 +411,7 @@ bool cla_db_clear(cla_db *db, const char *device)
     const char *which = device ? device : "";
     return run(db, "DELETE FROM result WHERE ?1='' OR device=?1", "s", which)
         && run(db, "DELETE FROM trying WHERE ?1='' OR device=?1", "s", which)
-        && cla_db_clear_bad(db, device);
+        && run(db, "DELETE FROM quarantine WHERE ?1='' OR device=?1", "s", which);
 }
 
 bool cla_db_put_bad(cla_db *db, const cla_bad_row *r)
@@ -422,11 +422,6 @@ bool cla_db_put_bad(cla_db *db, const cla_bad_row *r)
                "sssssl", r->device, r->kernel, r->source, r->config, r->reason, r->when)
         && run(db, "DELETE FROM result WHERE device=? AND kernel=? AND source=? AND config=?",
                "ssss", r->device, r->kernel, r->source, r->config);
-}
-
-bool cla_db_clear_bad(cla_db *db, const char *device)
-{
-    return run(db, "DELETE FROM quarantine WHERE ?1='' OR device=?1", "s", device ? device : "");
 }
 
 /* ---- the journal ---- */

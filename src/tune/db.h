@@ -61,7 +61,6 @@ bool cla_db_clear(cla_db *db, const char *device);
 
 /* Quarantines, and drops the results of the same configuration. */
 bool cla_db_put_bad(cla_db *db, const cla_bad_row *row);
-bool cla_db_clear_bad(cla_db *db, const char *device);
 
 /* Where a process runs: the name of the machine, and which of its starts this is. */
 typedef struct cla_place {

@@ -75,12 +75,6 @@ bool cla_db_put_bad(cla_db *db, const cla_bad_row *row)
     return false;
 }
 
-bool cla_db_clear_bad(cla_db *db, const char *device)
-{
-    (void)db, (void)device;
-    return false;
-}
-
 int64_t cla_db_put_trying(cla_db *db, const cla_bad_row *row, const cla_place *place)
 {
     (void)db, (void)row, (void)place;

@@ -82,13 +82,9 @@ bool cla_store_add(cla_store *store, const cla_bucket *bucket, const cla_tuned *
 bool cla_store_record(cla_store *store, const cla_bucket *bucket, const cla_kernel *only,
                       const cla_tuned *finalists, int count);
 
-/*
- * reason: "crash", "hang", "wrong", "machine", or a sentence. Also drops every result of it.
- * cla_store_pardon() forgets the quarantine of this device.
- */
+/* reason: "crash", "hang", "wrong", "machine", or a sentence. Also drops every result of it. */
 bool cla_store_quarantine(cla_store *store, const cla_kernel *kernel, const int *t,
                           const char *reason);
-bool cla_store_pardon(cla_store *store);
 
 /*
  * Written and synced before a candidate runs for the first time, so that the next start knows what

@@ -47,15 +47,6 @@ bool cla_store_quarantine(cla_store *store, const cla_kernel *kernel, const int 
     return cla_store_written(store, cla_db_end(db, ok) && ok);
 }
 
-bool cla_store_pardon(cla_store *store)
-{
-    if (!store)
-        return false;
-    store->num_bad = 0;
-    cla_db *db = cla_store_open_to_write(store);
-    return db && cla_store_written(store, cla_db_clear_bad(db, store->key.device));
-}
-
 static cla_place this_place(void)
 {
     cla_place place = { "", "" };
