@@ -158,7 +158,7 @@ struct clattn_tune_params {
     /**
      * A program that calls clattn_tune_worker(), such as clattn itself, and an argument for it.
      * Candidates then run in its process: one that crashes or hangs takes nothing else with it.
-     * NULL: in this process.
+     * NULL: in this process; what brings it down is left alone after the second time.
      */
     const char *worker, *worker_argument;
     double worker_seconds; /**< without an answer: the candidate hangs; 0: 30 */
