@@ -34,7 +34,8 @@ double cla_truth_ulp(int32_t dtype, double magnitude)
     }
 }
 
-int64_t cla_truth_row(const cla_judge *judge, int64_t total, double cost, int n)
+/* The n-th of them; -1: there are no more. */
+static int64_t chosen_row(const cla_judge *judge, int64_t total, double cost, int n)
 {
     const double affordable = fmin(fmax(OPERATIONS / fmax(cost, 1), MIN_ROWS), MAX_ROWS);
     if ((double)total <= affordable)
@@ -47,6 +48,18 @@ int64_t cla_truth_row(const cla_judge *judge, int64_t total, double cost, int n)
     x = (x ^ x >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ x >> 29) * UINT64_C(0x94d049bb133111eb);
     return (int64_t)((x >> 1) % (uint64_t)total);
+}
+
+bool cla_truth_rows(const void *problem, const cla_judge *judge, int64_t total, double cost,
+                    cla_truth_of_row holds)
+{
+    for (int n = 0;; n++) {
+        const int64_t row = chosen_row(judge, total, cost, n);
+        if (row < 0)
+            return true;
+        if (!holds(problem, judge, row))
+            return false;
+    }
 }
 
 bool cla_truth_wrong(const cla_judge *judge, const char *name, int64_t row, int64_t column,

@@ -28,10 +28,12 @@ int64_t cla_truth_int(const cla_view *view, int64_t i);
 double cla_truth_ulp(int32_t dtype, double magnitude);
 
 /*
- * The n-th of a choice among total rows of which each costs so many operations: all of them if that
- * is cheap, else the first, the last, and some between. -1: no more.
+ * Does it hold for the rows that are looked at? That are all of them, if checking one, which costs
+ * so many operations, is cheap; else the first, the last, and some between.
  */
-int64_t cla_truth_row(const cla_judge *judge, int64_t total, double cost, int n);
+typedef bool (*cla_truth_of_row)(const void *problem, const cla_judge *judge, int64_t row);
+bool cla_truth_rows(const void *problem, const cla_judge *judge, int64_t total, double cost,
+                    cla_truth_of_row holds);
 
 /* Says that a row is wrong; false. */
 bool cla_truth_wrong(const cla_judge *judge, const char *name, int64_t row, int64_t column,

@@ -242,39 +242,47 @@ static bool choice_holds(const cla_attn *p, row *r, const cla_judge *judge, int6
                            element(p, r, &p->v, &p->v_scale, best, 0), 0);
 }
 
-static bool all_hold(const cla_attn *p, const cla_judge *judge,
-                     bool (*holds)(const cla_attn *, row *, const cla_judge *, int64_t))
+typedef bool (*holds_fn)(const cla_attn *p, row *r, const cla_judge *judge, int64_t number);
+
+/* With memory for what its keys are worth. */
+static bool on_row(const cla_attn *p, const cla_judge *judge, int64_t number, holds_fn holds)
 {
-    const int64_t total = (int64_t)p->B * p->Hq * p->Nq;
-    row r = { .b = 0 };
-    bool good = true;
-    r.score = malloc(((size_t)p->Nk + 1) * sizeof *r.score);
-    r.error = malloc(((size_t)p->Nk + 1) * sizeof *r.error);
-    r.weight = malloc(((size_t)p->Nk + 1) * sizeof *r.weight);
-    if (!r.score || !r.error || !r.weight) {
+    const size_t keys = (size_t)p->Nk + 1;
+    double *numbers = malloc(3 * keys * sizeof *numbers);
+    if (!numbers) {
         snprintf(judge->why, judge->size, "out of host memory for a check");
-        good = false;
+        return false;
     }
-    for (int n = 0; good; n++) {
-        const int64_t number = cla_truth_row(judge, total, 20.0 * p->Nk * (p->D + p->Dv), n);
-        if (number < 0)
-            break;
-        good = !locate(p, number, &r) || holds(p, &r, judge, number);
-    }
-    free(r.score);
-    free(r.error);
-    free(r.weight);
+    row r = { .score = numbers, .error = numbers + keys, .weight = numbers + 2 * keys };
+    const bool good = !locate(p, number, &r) || holds(p, &r, judge, number);
+    free(numbers);
     return good;
+}
+
+static bool attention_row(const void *problem, const cla_judge *judge, int64_t number)
+{
+    return on_row(problem, judge, number, row_holds);
+}
+
+static bool argmax_row(const void *problem, const cla_judge *judge, int64_t number)
+{
+    return on_row(problem, judge, number, choice_holds);
+}
+
+static bool all_hold(const cla_attn *p, const cla_judge *judge, cla_truth_of_row holds)
+{
+    return cla_truth_rows(p, judge, (int64_t)p->B * p->Hq * p->Nq,
+                          20.0 * p->Nk * (p->D + p->Dv), holds);
 }
 
 static bool attention_holds(const void *problem, const cla_judge *judge)
 {
-    return all_hold(problem, judge, row_holds);
+    return all_hold(problem, judge, attention_row);
 }
 
 static bool argmax_holds(const void *problem, const cla_judge *judge)
 {
-    return all_hold(problem, judge, choice_holds);
+    return all_hold(problem, judge, argmax_row);
 }
 
 /* ---- tensors to tune with ---- */

@@ -111,8 +111,9 @@ static sums column(const cla_linear *p, const span *s, int64_t b, int64_t h, int
     return out;
 }
 
-static bool row_holds(const cla_linear *p, const cla_judge *judge, int64_t number)
+static bool row_holds(const void *problem, const cla_judge *judge, int64_t number)
 {
+    const cla_linear *p = problem;
     const int64_t i = number % p->Nq, h = number / p->Nq % p->Hq, b = number / p->Nq / p->Hq;
     const span s = span_of(p, b);
     if (i >= s.nq)
@@ -165,15 +166,10 @@ static bool state_holds(const cla_linear *p, const cla_judge *judge, int64_t b, 
 static bool holds(const void *problem, const cla_judge *judge)
 {
     const cla_linear *p = problem;
-    const int64_t total = (int64_t)p->B * p->Hq * p->Nq;
-    for (int n = 0;; n++) {
-        const double features = p->has_in ? 4.0 * p->F : 0;
-        const int64_t number = cla_truth_row(judge, total, 50.0 * p->Nk * p->D + 50 * features, n);
-        if (number < 0)
-            break;
-        if (!row_holds(p, judge, number))
-            return false;
-    }
+    const double features = p->has_in ? 4.0 * p->F : 0;
+    if (!cla_truth_rows(p, judge, (int64_t)p->B * p->Hq * p->Nq,
+                        50.0 * p->Nk * p->D + 50 * features, row_holds))
+        return false;
     for (int n = 0; p->has_out && n < STATE_ROWS; n++) {
         const uint64_t pick = (judge->seed + 1) * (uint64_t)(n + 1) * 7919;
         const int64_t b = n == 0 ? 0 : p->B - 1, h = n == 0 ? 0 : p->Hk - 1;

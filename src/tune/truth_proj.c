@@ -104,24 +104,26 @@ static bool column_holds(const cla_proj *p, const cla_proj_part *part, const cla
                               + 2 * cla_truth_ulp(p->out_type, fabs(s.value)));
 }
 
+static bool row_holds(const void *problem, const cla_judge *judge, int64_t row)
+{
+    const cla_proj *p = problem;
+    for (int i = 0; i < p->parts; i++)
+        for (int c = 0; c < COLUMNS; c++) {
+            const int64_t out = p->part[i].out;
+            const uint64_t pick = (judge->seed + (uint64_t)row) * 2654435761u + (unsigned)c * 97u;
+            const int64_t column = c == 0   ? 0
+                                   : c == 1 ? out - 1
+                                            : (int64_t)(pick % (uint64_t)out);
+            if (!column_holds(p, &p->part[i], judge, row, column))
+                return false;
+        }
+    return true;
+}
+
 static bool projection_holds(const void *problem, const cla_judge *judge)
 {
     const cla_proj *p = problem;
-    for (int n = 0;; n++) {
-        const int64_t row = cla_truth_row(judge, p->rows, 40.0 * COLUMNS * p->parts * p->M, n);
-        if (row < 0)
-            return true;
-        for (int i = 0; i < p->parts; i++)
-            for (int c = 0; c < COLUMNS; c++) {
-                const int64_t out = p->part[i].out;
-                const uint64_t pick = (judge->seed + (uint64_t)n) * 2654435761u + (unsigned)c * 97u;
-                const int64_t column = c == 0   ? 0
-                                       : c == 1 ? out - 1
-                                                : (int64_t)(pick % (uint64_t)out);
-                if (!column_holds(p, &p->part[i], judge, row, column))
-                    return false;
-            }
-    }
+    return cla_truth_rows(p, judge, p->rows, 40.0 * COLUMNS * p->parts * p->M, row_holds);
 }
 
 /* ---- tensors to tune projections with ---- */
@@ -215,30 +217,32 @@ static int32_t rope_integer(const void *problem, const cla_view *input, int64_t 
     return POSITION;
 }
 
+static bool rope_row_holds(const void *problem, const cla_judge *judge, int64_t row)
+{
+    const cla_rope *p = problem;
+    const int64_t h = row % p->H, n = row / p->H % p->N, b = row / p->H / p->N;
+    const int64_t *x = p->x.stride, *y = p->y.stride;
+    const int64_t from = b * x[0] + n * x[1] + h * x[2], to = b * y[0] + n * y[1] + h * y[2];
+    const int64_t start =
+        p->has_starts ? cla_truth_int(&p->starts, b * p->starts.stride[0]) : p->start;
+    for (int64_t k = 0; k < p->D; k++) {
+        bool first;
+        const int64_t other = partner(p->neox != 0, p->D, k, &first), low = first ? k : other;
+        const double u = cla_truth_at(&p->x, from + k), v = cla_truth_at(&p->x, from + other);
+        const sums s = turned((sums){ u, fabs(u) }, (sums){ v, fabs(v) }, first, p->ratio,
+                              p->neox ? low : low / 2, start + n);
+        if (!cla_truth_near(judge, "y", row, k, cla_truth_at(&p->y, to + k), s.value,
+                            16 * CLA_ROUNDING * s.size
+                                + 2 * cla_truth_ulp(p->out_type, fabs(s.value))))
+            return false;
+    }
+    return true;
+}
+
 static bool rope_holds(const void *problem, const cla_judge *judge)
 {
     const cla_rope *p = problem;
-    const int64_t total = (int64_t)p->B * p->N * p->H, *x = p->x.stride, *y = p->y.stride;
-    for (int number = 0;; number++) {
-        const int64_t row = cla_truth_row(judge, total, 100.0 * p->D, number);
-        if (row < 0)
-            return true;
-        const int64_t h = row % p->H, n = row / p->H % p->N, b = row / p->H / p->N;
-        const int64_t from = b * x[0] + n * x[1] + h * x[2], to = b * y[0] + n * y[1] + h * y[2];
-        const int64_t start =
-            p->has_starts ? cla_truth_int(&p->starts, b * p->starts.stride[0]) : p->start;
-        for (int64_t k = 0; k < p->D; k++) {
-            bool first;
-            const int64_t other = partner(p->neox != 0, p->D, k, &first), low = first ? k : other;
-            const double u = cla_truth_at(&p->x, from + k), v = cla_truth_at(&p->x, from + other);
-            const sums s = turned((sums){ u, fabs(u) }, (sums){ v, fabs(v) }, first, p->ratio,
-                                  p->neox ? low : low / 2, start + n);
-            if (!cla_truth_near(judge, "y", row, k, cla_truth_at(&p->y, to + k), s.value,
-                                16 * CLA_ROUNDING * s.size
-                                    + 2 * cla_truth_ulp(p->out_type, fabs(s.value))))
-                return false;
-        }
-    }
+    return cla_truth_rows(p, judge, (int64_t)p->B * p->N * p->H, 100.0 * p->D, rope_row_holds);
 }
 
 const cla_op_tuning cla_tuning_rope = { .integer = rope_integer, .holds = rope_holds };

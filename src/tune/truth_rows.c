@@ -8,8 +8,9 @@
 
 /* ---- merge ---- */
 
-static bool merge_row(const cla_merge *p, const cla_judge *judge, int64_t row)
+static bool merge_row(const void *problem, const cla_judge *judge, int64_t row)
 {
+    const cla_merge *p = problem;
     const int64_t b = row / p->N / p->H, h = row / p->N % p->H, n = row % p->N;
     const int64_t *lp = p->lse_parts.stride, *op = p->o_parts.stride, *o = p->o.stride;
     const int64_t first = b * lp[1] + h * lp[2] + n * lp[3];
@@ -44,14 +45,7 @@ static bool merge_row(const cla_merge *p, const cla_judge *judge, int64_t row)
 static bool merge_holds(const void *problem, const cla_judge *judge)
 {
     const cla_merge *p = problem;
-    const int64_t total = (int64_t)p->B * p->H * p->N;
-    for (int n = 0;; n++) {
-        const int64_t row = cla_truth_row(judge, total, 20.0 * p->P * p->Dv, n);
-        if (row < 0)
-            return true;
-        if (!merge_row(p, judge, row))
-            return false;
-    }
+    return cla_truth_rows(p, judge, (int64_t)p->B * p->H * p->N, 20.0 * p->P * p->Dv, merge_row);
 }
 
 const cla_op_tuning cla_tuning_merge = { .holds = merge_holds };
@@ -115,8 +109,9 @@ static double function_of(const cla_rowwise *p, const common *c, double x, int64
     return y;
 }
 
-static bool row_of_function_holds(const cla_rowwise *p, const cla_judge *judge, int64_t row)
+static bool row_of_function_holds(const void *problem, const cla_judge *judge, int64_t row)
 {
+    const cla_rowwise *p = problem;
     const int64_t b = row / p->N, n = row % p->N, *xs = p->x.stride, *ys = p->y.stride;
     const int64_t x = b * xs[0] + n * xs[1], y = b * ys[0] + n * ys[1];
     const double off = CLA_ROUNDING * (32 + 4 * sqrt((double)p->M));
@@ -134,13 +129,7 @@ static bool row_of_function_holds(const cla_rowwise *p, const cla_judge *judge, 
 static bool rowwise_holds(const void *problem, const cla_judge *judge)
 {
     const cla_rowwise *p = problem;
-    for (int n = 0;; n++) {
-        const int64_t row = cla_truth_row(judge, (int64_t)p->B * p->N, 200.0 * p->M, n);
-        if (row < 0)
-            return true;
-        if (!row_of_function_holds(p, judge, row))
-            return false;
-    }
+    return cla_truth_rows(p, judge, (int64_t)p->B * p->N, 200.0 * p->M, row_of_function_holds);
 }
 
 /* Rows have the width that kernels are built for; there are fewer of them. */
@@ -175,8 +164,9 @@ static double entry(const cla_view *table, bool is, int64_t row, int64_t m)
     return is ? cla_truth_at(table, row * table->stride[0] + m) : 0;
 }
 
-static bool embedding_row_holds(const cla_embedding *p, const cla_judge *judge, int64_t row)
+static bool embedding_row_holds(const void *problem, const cla_judge *judge, int64_t row)
 {
+    const cla_embedding *p = problem;
     const int64_t b = row / p->N, n = row % p->N;
     const int64_t id = cla_truth_int(&p->ids, b * p->ids.stride[0] + n * p->ids.stride[1]);
     const int64_t start =
@@ -202,13 +192,7 @@ static bool embedding_row_holds(const cla_embedding *p, const cla_judge *judge, 
 static bool embedding_holds(const void *problem, const cla_judge *judge)
 {
     const cla_embedding *p = problem;
-    for (int n = 0;; n++) {
-        const int64_t row = cla_truth_row(judge, (int64_t)p->B * p->N, 30.0 * p->M, n);
-        if (row < 0)
-            return true;
-        if (!embedding_row_holds(p, judge, row))
-            return false;
-    }
+    return cla_truth_rows(p, judge, (int64_t)p->B * p->N, 30.0 * p->M, embedding_row_holds);
 }
 
 const cla_op_tuning cla_tuning_embedding = { .integer = embedding_integer,
