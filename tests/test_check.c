@@ -217,6 +217,20 @@ DEFINE_PLAN_OF(attn, spec->argmax ? clattn_plan_argmax(ctx, &run.argmax, &plan)
 DEFINE_PLAN_OF(linear, clattn_plan_linear_attention(ctx, &run.params, &plan))
 DEFINE_PLAN_OF(proj, clattn_plan_projection(ctx, &run.params, &plan))
 
+/* The same where there is nothing between a case and its tensors. */
+#define DEFINE_SIMPLE_PLAN_OF(family, call)                                           \
+    static clattn_plan *plan_of_##family(clattn_ctx *ctx, const family##_spec *spec)  \
+    {                                                                                 \
+        clattn_plan *plan;                                                            \
+        family##_run run;                                                             \
+        family##_run_make(&run, ctx, spec, suite_seed());                             \
+        OK(ctx, call(ctx, &run.params, &plan));                                       \
+        family##_run_free(&run);                                                      \
+        return plan;                                                                  \
+    }
+DEFINE_SIMPLE_PLAN_OF(row, clattn_plan_rowwise)
+DEFINE_SIMPLE_PLAN_OF(embedding, clattn_plan_embedding)
+
 START_TEST(attention)
 {
     clattn_ctx *ctx = suite_ctx();
@@ -299,24 +313,14 @@ END_TEST
 START_TEST(rowwise)
 {
     clattn_ctx *ctx = suite_ctx();
-    clattn_plan *plan;
-    row_run run;
-    row_run_make(&run, ctx, &rows[_i], suite_seed());
-    OK(ctx, clattn_plan_rowwise(ctx, &run.params, &plan));
-    row_run_free(&run);
-    check_plan(ctx, plan, rows[_i].name);
+    check_plan(ctx, plan_of_row(ctx, &rows[_i]), rows[_i].name);
 }
 END_TEST
 
 START_TEST(embedding)
 {
     clattn_ctx *ctx = suite_ctx();
-    clattn_plan *plan;
-    embedding_run run;
-    embedding_run_make(&run, ctx, &embeddings[_i], suite_seed());
-    OK(ctx, clattn_plan_embedding(ctx, &run.params, &plan));
-    embedding_run_free(&run);
-    check_plan(ctx, plan, embeddings[_i].name);
+    check_plan(ctx, plan_of_embedding(ctx, &embeddings[_i]), embeddings[_i].name);
 }
 END_TEST
 
