@@ -136,9 +136,11 @@ static void check_bent(cla_subject *s, clattn_plan *plan, const char *name)
     static const float bent[] = { 1e6f, -1e6f, NAN };
     char why[CLA_WHY];
     cla_problem host;
-    OK(s->ctx, cla_subject_poison(s));
+    bool work_kept;
+    OK(s->ctx, cla_subject_poison(s, plan));
     OK(s->ctx, cla_subject_run(s, plan, s->problem.bytes, 0));
-    OK(s->ctx, cla_subject_read(s, false));
+    OK(s->ctx, cla_subject_read(s, plan, false, &work_kept));
+    ck_assert(work_kept);
     cla_subject_on_host(s, s->problem.bytes, &host);
     ck_assert_msg(holds(s, &host, why), "%s: %s", name, why);
     for (int i = 0; i < s->num_parts; i++) {

@@ -21,7 +21,7 @@
 #include "tune/store.h"
 
 /* What planted() does, by tunables of attn_native; from the environment, so that workers know. */
-enum { HONEST, WRONG, UNWRITTEN, STRAY, UNSTABLE, CRASHES, HANGS, SLEEPS };
+enum { HONEST, WRONG, UNWRITTEN, STRAY, BEHIND, UNSTABLE, CRASHES, HANGS, SLEEPS };
 
 static char self[4096];
 
@@ -62,6 +62,8 @@ clattn_status __wrap_cla_cpu_attention(cla_cpu *cpu, const cla_attn *p, const in
         memset(&o[p->o.span - 1], 0xff, sizeof *o);
     if (crime == STRAY)
         o[p->o.span] = 0;
+    if (crime == BEHIND) /* its workspace, which ends at a multiple of 16 floats */
+        CLA_AT(float, p->work)[(cla_layout_of(p, t).total + 15) / 16 * 16] = 0;
     if (crime == UNSTABLE)
         o[0] += 1e-7f * (float)++calls;
     return s;
@@ -163,7 +165,7 @@ START_TEST(finds_stores_and_uses)
 }
 END_TEST
 
-/* Wrong in four ways, in this process and in a worker: put aside, never stored. */
+/* Wrong in five ways, in this process and in a worker: put aside, never stored. */
 START_TEST(the_wrong_are_put_aside)
 {
     for (int in_worker = 0; in_worker < 2; in_worker++) {

@@ -194,9 +194,9 @@ typedef struct clattn_tune_report {
 /**
  * Searches the fastest kernel and configuration for the problem of a plan, on private tensors of
  * its sizes, strides and dtypes. Every candidate must first be right: each element of the outputs
- * written, nothing beside them, rows equal to sums in double, twice the same bits. The result is
- * stored for the problem's bucket and used by plans made afterwards; the plan itself stays as it
- * is. A search that ended early goes on where it was when it is called again.
+ * written, nothing beside them or the workspace, rows equal to sums in double, twice the same bits.
+ * The result is stored for the problem's bucket and used by plans made afterwards; the plan itself
+ * stays as it is. A search that ended early goes on where it was when it is called again.
  *
  * @param params  NULL for the defaults
  * @param report  may be NULL

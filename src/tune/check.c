@@ -71,11 +71,18 @@ static bool failed(const cla_subject *s, char *why, size_t size)
     return false;
 }
 
-static clattn_status run_clean(cla_subject *s, clattn_plan *plan, const void *shape, bool again)
+/* On poisoned outputs. False: it failed, or wrote behind its workspace. */
+static bool run_clean(cla_subject *s, clattn_plan *plan, const void *shape, bool again, char *why,
+                      size_t size)
 {
-    CLA_TRY(cla_subject_poison(s));
-    CLA_TRY(cla_subject_run(s, plan, shape, 0));
-    return cla_subject_read(s, again);
+    bool kept;
+    if (cla_subject_poison(s, plan) != CLATTN_OK || cla_subject_run(s, plan, shape, 0) != CLATTN_OK
+        || cla_subject_read(s, plan, again, &kept) != CLATTN_OK)
+        return failed(s, why, size);
+    if (!kept)
+        snprintf(why, size, "memory behind the workspace of %zu bytes was overwritten",
+                 plan->workspace_bytes);
+    return kept;
 }
 
 /* Rows of ragged outputs that belong to no sequence do not exist here: sequences fill the rows. */
@@ -83,16 +90,16 @@ static bool right_on(cla_subject *s, clattn_plan *plan, const void *shape, uint6
                      size_t size)
 {
     cla_problem host;
-    if (run_clean(s, plan, shape, false) != CLATTN_OK)
-        return failed(s, why, size);
+    if (!run_clean(s, plan, shape, false, why, size))
+        return false;
     cla_subject_on_host(s, shape, &host);
     for (int i = 0; i < s->num_parts; i++)
         if (s->parts[i].slot->written && !written_right(s, &host, &s->parts[i], why, size))
             return false;
     if (!s->op->tuning->holds(host.bytes, &(cla_judge){ seed, why, size }))
         return false;
-    if (run_clean(s, plan, shape, true) != CLATTN_OK)
-        return failed(s, why, size);
+    if (!run_clean(s, plan, shape, true, why, size))
+        return false;
     for (int i = 0; i < s->num_parts; i++) {
         const cla_subject_part *part = &s->parts[i];
         if (part->slot->written && memcmp(part->host, part->again, part->bytes) != 0) {

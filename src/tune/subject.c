@@ -164,14 +164,19 @@ void cla_subject_attach(const cla_subject *s, const void *shape, int copy, cla_p
     }
 }
 
+static clattn_status make_room(cla_subject *s, const clattn_plan *plan)
+{
+    if (s->work && s->work->bytes >= plan->workspace_bytes + GUARD)
+        return CLATTN_OK;
+    clattn_buffer_destroy(&s->work);
+    return clattn_buffer_create(s->ctx, plan->workspace_bytes + GUARD, &s->work);
+}
+
 clattn_status cla_subject_run(cla_subject *s, clattn_plan *plan, const void *shape, int copy)
 {
     static const cla_events none = { 0 };
     cla_problem problem;
-    if (!s->work || s->work->bytes < plan->workspace_bytes) {
-        clattn_buffer_destroy(&s->work);
-        CLA_TRY(clattn_buffer_create(s->ctx, plan->workspace_bytes + GUARD, &s->work));
-    }
+    CLA_TRY(make_room(s, plan));
     cla_subject_attach(s, shape, copy, &problem);
     cla_view *work = (cla_view *)(problem.bytes + s->op->work);
     *work = (cla_view){ .buffer = s->work,
@@ -183,8 +188,12 @@ clattn_status cla_subject_run(cla_subject *s, clattn_plan *plan, const void *sha
     return cla_plan_execute(plan, problem.bytes, &none);
 }
 
-clattn_status cla_subject_poison(cla_subject *s)
+clattn_status cla_subject_poison(cla_subject *s, const clattn_plan *plan)
 {
+    unsigned char guard[GUARD];
+    memset(guard, FLOAT_POISON, sizeof guard);
+    CLA_TRY(make_room(s, plan));
+    CLA_TRY(clattn_buffer_write(s->work, plan->workspace_bytes, guard, sizeof guard));
     for (int i = 0; i < s->num_parts; i++) {
         const cla_subject_part *part = &s->parts[i];
         if (!part->slot->written)
@@ -195,8 +204,11 @@ clattn_status cla_subject_poison(cla_subject *s)
     return CLATTN_OK;
 }
 
-clattn_status cla_subject_read(cla_subject *s, bool again)
+clattn_status cla_subject_read(cla_subject *s, const clattn_plan *plan, bool again, bool *kept)
 {
+    unsigned char guard[GUARD];
+    CLA_TRY(clattn_buffer_read(s->work, plan->workspace_bytes, guard, sizeof guard));
+    *kept = guard[0] == FLOAT_POISON && memcmp(guard, guard + 1, sizeof guard - 1) == 0;
     for (int i = 0; i < s->num_parts; i++) {
         const cla_subject_part *part = &s->parts[i];
         if (part->slot->written)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What candidates run on: a problem with tensors of its own, random inputs and poisoned outputs,
- * with guard bands around each. Sizes, strides and dtypes are those of the problem it is made from.
+ * with guard bands around each and behind the workspace. Sizes, strides and dtypes are those of the
+ * problem it is made from.
  */
 #ifndef CLA_SUBJECT_H
 #define CLA_SUBJECT_H
@@ -48,9 +49,13 @@ void cla_subject_attach(const cla_subject *subject, const void *shape, int copy,
 /* Runs a plan on one copy, workspace included. */
 clattn_status cla_subject_run(cla_subject *subject, clattn_plan *plan, const void *shape, int copy);
 
-/* Poisons the outputs of the first copy; reads them back, into host or again. */
-clattn_status cla_subject_poison(cla_subject *subject);
-clattn_status cla_subject_read(cla_subject *subject, bool again);
+/*
+ * Poisons the outputs of the first copy, and the guard behind the workspace of a plan; reads the
+ * outputs back, into host or again. kept: is the guard as it was?
+ */
+clattn_status cla_subject_poison(cla_subject *subject, const clattn_plan *plan);
+clattn_status cla_subject_read(cla_subject *subject, const clattn_plan *plan, bool again,
+                               bool *kept);
 
 /* The same problem, all of it in host memory, after cla_subject_read(). */
 void cla_subject_on_host(const cla_subject *subject, const void *shape, cla_problem *out);
