@@ -126,8 +126,12 @@ clattn_status cla_subject_make(clattn_ctx *ctx, const cla_op *op, const void *pr
     /* Plans of the subject run on its workspace: this one keeps them from making their own. */
     *(cla_view *)(s->problem.bytes + op->work) = (cla_view){ .dtype = CLATTN_U8, .span = 1 };
     size_t bytes = 0;
-    for (const cla_slot *slot = op->slots; slot->name; slot++)
+    for (const cla_slot *slot = op->slots; slot->name; slot++) {
+        cla_view *view = cla_slot_view(slot, s->problem.bytes);
+        view->buffer = NULL; /* maybe of another process */
+        view->host = NULL;
         CLA_TRY(make_part(s, slot, &seed));
+    }
     for (int i = 0; i < s->num_parts; i++)
         bytes += s->parts[i].bytes;
     for (int copy = 0, n = copies_wanted(s, bytes); copy < n; copy++)
