@@ -52,6 +52,7 @@ struct tune {
     bool again, in_process;
     char worker[PATH_MAX];
     int jobs, job;
+    int failed; /* exit code of the last problem that was not tuned */
     struct table table;
 };
 
@@ -219,8 +220,11 @@ static int search(struct tune *t, struct job *j, const char *shape, const char *
                            .progress = progress_show, .user = &p),
         &r);
     progress_wipe(&p);
-    if (status != CLATTN_OK)
-        return session_fail(&t->session, status);
+    if (status != CLATTN_OK) { /* the other problems may do better */
+        t->failed = fail(status == CLATTN_ERR_DEVICE ? EXIT_NO_DEVICE : EXIT_INPUT, "%s: %s", what,
+                         clattn_error(t->session.ctx));
+        return EXIT_OK;
+    }
     if (r.note[0])
         say("%s: %s", what, r.note);
     if (t->common.json)
@@ -290,7 +294,7 @@ static int finish(struct tune *t, int code)
     else
         free(t->table.cells);
     session_close(&t->session);
-    return code;
+    return code == EXIT_OK ? t->failed : code;
 }
 
 static int run_words(const struct op *op, void *state, int argc, char **argv);

@@ -3,6 +3,8 @@
 
 test_cli_tune.py PROGRAM GOLDEN
 """
+import fcntl
+import glob
 import json
 import os
 import pty
@@ -76,6 +78,19 @@ def test_many_problems_in_a_line(cli):
         (s, t) for s in ("8,32,32", "9,32,32") for t in ("f32", "f16")], rows
 
 
+def test_goes_on_after_a_failure(cli):
+    """A problem that is not tuned does not end the list."""
+    env = fresh(cli)
+    cli("tune", *SHAPE, *ON_CPU, "--evals", "2", env=env)
+    path = write(os.path.join(cli.folder(), "list.txt"),
+                 b"project --shape 8,32,32\nproject --shape 9,32,32\n")
+    with open(glob.glob(env["CLATTN_CACHE_DIR"] + "/tune-*.lock")[0], "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as another process that tunes
+        done = cli("tune", "--from", path, *ON_CPU, env=env, code=BAD_INPUT)
+    assert [line.split(": ")[1] for line in done.stderr.splitlines()] == [
+        "project 8,32,32", "project 9,32,32"], done.stderr
+
+
 def test_nothing_to_choose(cli):
     """One legal configuration is not timed."""
     done = cli("tune", "argmax", "--shape", "1,2,2,64,64,16", *ON_CPU, "--json", env=fresh(cli))
@@ -121,7 +136,8 @@ def test_progress_is_for_terminals(cli):
 
 
 TESTS = [test_usage, test_tunes_and_remembers, test_lists, test_many_problems_in_a_line,
-         test_nothing_to_choose, test_in_process, test_interrupt, test_progress_is_for_terminals]
+         test_goes_on_after_a_failure, test_nothing_to_choose, test_in_process, test_interrupt,
+         test_progress_is_for_terminals]
 
 if __name__ == "__main__":
     main(TESTS, __doc__)
