@@ -76,11 +76,17 @@ static void discard(cla_worker *w)
 
 static bool greet(cla_worker *w, char *why, size_t size)
 {
+    static const char *const faults[] = {
+        [CLA_WIRE_GONE] = "ended before it was ready; is it a worker of this version?",
+        [CLA_WIRE_LATE] = "was not ready in time",
+        [CLA_WIRE_GARBAGE] = "is no worker of this version",
+    };
     cla_message_ready ready;
-    if (!cla_wire_send(w->fd, CLA_MESSAGE_OPEN, &w->open, sizeof w->open)
-        || cla_wire_receive(w->fd, CLA_MESSAGE_READY, &ready, sizeof ready, START_SECONDS)
-               != CLA_WIRE_OK) {
-        snprintf(why, size, "%.150s is no worker of this version of the library", w->path);
+    cla_wire_status s = CLA_WIRE_GONE;
+    if (cla_wire_send(w->fd, CLA_MESSAGE_OPEN, &w->open, sizeof w->open))
+        s = cla_wire_receive(w->fd, CLA_MESSAGE_READY, &ready, sizeof ready, START_SECONDS);
+    if (s != CLA_WIRE_OK) {
+        snprintf(why, size, "%.150s %s", w->path, faults[s]);
         return false;
     }
     ready.why_not[sizeof ready.why_not - 1] = '\0';
