@@ -1,34 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Device memory: a cl_mem, or host memory on the native CPU. */
-#ifndef _DEFAULT_SOURCE
-#define _DEFAULT_SOURCE /* madvise */
-#endif
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "buffer.h"
+#include "memory.h"
 #include "opencl/runtime.h"
-
-/*
- * Cache lines, and the widest vector of any instruction set. What is read at memory speed asks for
- * huge pages: decoding took a sixth less time with them.
- */
-enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, FEWEST_HUGE_PAGES = 2 };
 
 static clattn_status native_memory(clattn_ctx *ctx, size_t bytes, void **host)
 {
-    const bool huge = bytes >= (size_t)FEWEST_HUGE_PAGES * HUGE_PAGE;
-    const size_t alignment = huge ? HUGE_PAGE : ALIGNMENT;
-    const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-    *host = rounded >= bytes ? aligned_alloc(alignment, rounded) : NULL;
+    *host = cla_memory_alloc(bytes);
     CLA_REQUIRE(ctx, *host, CLATTN_ERR_MEMORY, "out of host memory for a buffer of %zu bytes",
                 bytes);
-#if defined(MADV_HUGEPAGE)
-    if (huge)
-        madvise(*host, rounded, MADV_HUGEPAGE); /* a wish */
-#endif
     return CLATTN_OK;
 }
 

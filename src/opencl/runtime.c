@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory.h"
 #include "state.h"
 
 clattn_status cla_cl_adopt(clattn_ctx *ctx, cl_device_id device, cl_context context,
@@ -85,9 +86,34 @@ clattn_status cla_cl_finish(clattn_ctx *ctx)
     return CLATTN_OK;
 }
 
+static void CL_CALLBACK free_host(cl_mem mem, void *host)
+{
+    (void)mem;
+    free(host);
+}
+
+/* On a CPU, in memory of ours: drivers do not ask for huge pages. NULL: not made. */
+static cl_mem make_large(cl_context context, size_t bytes)
+{
+    const cl_mem_flags flags = CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR;
+    cl_int e;
+    void *host = cla_memory_alloc(bytes);
+    cl_mem mem = host ? clCreateBuffer(context, flags, bytes, host, &e) : NULL;
+    if (mem && clSetMemObjectDestructorCallback(mem, free_host, host) == CL_SUCCESS)
+        return mem;
+    if (mem)
+        clReleaseMemObject(mem);
+    free(host);
+    return NULL;
+}
+
 clattn_status cla_cl_buffer_create(clattn_ctx *ctx, size_t bytes, void **mem)
 {
+    const bool ours = ctx->dev.info.type == CLATTN_DEVICE_CPU && cla_memory_is_large(bytes);
     cl_int e;
+    *mem = ours ? make_large(ctx->cl->context, bytes) : NULL;
+    if (*mem)
+        return CLATTN_OK;
     *mem = clCreateBuffer(ctx->cl->context, CL_MEM_READ_WRITE, bytes, NULL, &e);
     if (e == CL_SUCCESS)
         return CLATTN_OK;
