@@ -5,7 +5,9 @@
 #include <time.h>
 
 #include "context.h"
+#include "memory.h"
 #include "opencl/runtime.h"
+#include "peaks.h"
 
 extern const cla_kernel cla_kernel_peak_fma, cla_kernel_peak_read;
 
@@ -13,8 +15,9 @@ enum {
     RUNS = 7,                        /* the best one counts: noise only slows down */
     ITEMS_PER_UNIT_CPU = 64,         /* work-items per compute unit */
     ITEMS_PER_UNIT_GPU = 2048,
-    READ_BYTES = 256 << 20,          /* more than any cache but the largest */
-    WINDOWS_CPU = 8,                 /* timed one by one: some fall between others' work */
+    READ_BYTES = 256 << 20,          /* at least */
+    WINDOW_BYTES_CPU = 32 << 20,     /* timed by themselves: some fall between others' work */
+    PASSES_CPU = 48,                 /* over windows, at least */
 };
 #define LONG_ENOUGH 10e-3 /* seconds: far above the cost of a launch */
 
@@ -91,8 +94,9 @@ static clattn_status fill(clattn_buffer *buffer)
     return s;
 }
 
-/* The best of RUNS sweeps over the windows of the buffer. */
-static clattn_status time_read(clattn_ctx *ctx, cla_peak *p, int windows, double *gbytes_per_s)
+/* The best of so many passes over the windows of the buffer in turn. */
+static clattn_status time_read(clattn_ctx *ctx, cla_peak *p, int windows, int passes,
+                               double *gbytes_per_s)
 {
     const int64_t vectors = (int64_t)p->items * p->count;
     cla_launch launch;
@@ -100,7 +104,7 @@ static clattn_status time_read(clattn_ctx *ctx, cla_peak *p, int windows, double
     CLA_TRY(fill(p->in.buffer));
     CLA_TRY(cla_cl_launch_make(ctx, &cla_kernel_peak_read, p, NULL, &launch));
     clattn_status s = time_once(ctx, &launch, p, &best); /* may compile */
-    for (int i = 0; i < RUNS * windows && s == CLATTN_OK; i++) {
+    for (int i = 0; i < passes && s == CLATTN_OK; i++) {
         double seconds;
         p->in.offset = i % windows * vectors * 4;
         s = time_once(ctx, &launch, p, &seconds);
@@ -111,20 +115,27 @@ static clattn_status time_read(clattn_ctx *ctx, cla_peak *p, int windows, double
     return s;
 }
 
+size_t cla_peak_read_bytes(void)
+{
+    const size_t twice = 2 * cla_memory_cache_bytes();
+    return twice > READ_BYTES ? twice : READ_BYTES;
+}
+
 static clattn_status measure_read(clattn_ctx *ctx, cla_peak *p, double *gbytes_per_s)
 {
     const bool cpu = ctx->dev.info.type == CLATTN_DEVICE_CPU;
-    const int windows = cpu ? WINDOWS_CPU : 1;
-    size_t bytes = READ_BYTES;
+    size_t bytes = cpu ? cla_peak_read_bytes() : READ_BYTES;
     if (bytes > ctx->dev.info.max_alloc_bytes)
         bytes = ctx->dev.info.max_alloc_bytes;
+    const int windows = cpu ? (int)((bytes + WINDOW_BYTES_CPU - 1) / WINDOW_BYTES_CPU) : 1;
+    const int passes = !cpu ? RUNS : windows > PASSES_CPU ? windows : PASSES_CPU;
     p->items = num_items(ctx);
     p->count = (int32_t)(bytes / 16 / (size_t)(p->items * windows) / 8 * 8);
     p->first = cpu ? p->count : 1;
     p->step = cpu ? 1 : p->items;
     CLA_TRY(clattn_buffer_create(ctx, (size_t)windows * (size_t)p->items * (size_t)p->count * 16,
                                  &p->in.buffer));
-    const clattn_status s = time_read(ctx, p, windows, gbytes_per_s);
+    const clattn_status s = time_read(ctx, p, windows, passes, gbytes_per_s);
     clattn_buffer_destroy(&p->in.buffer);
     return s;
 }

@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the cores can reach, measured: multiply-adds in registers, and reading from memory. */
-#ifndef _DEFAULT_SOURCE
-#define _DEFAULT_SOURCE /* madvise */
-#endif
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "layout.h"
+#include "memory.h"
+#include "peaks.h"
 
 /* Short passes, many of them: some fall between the interruptions of a busy machine. */
 enum {
     FMA_PASSES = 40,
-    READ_SWEEPS = 6,
-    MIN_WINDOW = 8, /* chunks of a huge page for each thread */
+    READ_PASSES = 48,
+    WINDOW_CHUNKS = 8, /* that a thread reads in a pass */
 };
 
-#define FMA_SECONDS 2e-3               /* of a pass */
-#define READ_BYTES ((size_t)256 << 20) /* much larger than caches that one process can keep */
-#define HUGE_PAGE ((size_t)2 << 20)
+#define FMA_SECONDS 2e-3 /* of a pass */
+#define CHUNK ((size_t)2 << 20)
 
 static double seconds(void)
 {
@@ -66,31 +63,27 @@ static double read_pass(const cla_cpu *cpu, const cla_block_ops *ops, const char
     (void)cpu; /* without OpenMP */
 #pragma omp parallel for schedule(static) num_threads(cpu->threads) reduction(+ : sum)
     for (size_t i = 0; i < count; i++)
-        sum += ops->read((const float *)(memory + i * HUGE_PAGE), HUGE_PAGE / sizeof(float));
+        sum += ops->read((const float *)(memory + i * CHUNK), CHUNK / sizeof(float));
     *keep += sum;
-    return (double)(count * HUGE_PAGE) / (seconds() - start);
+    return (double)(count * CHUNK) / (seconds() - start);
 }
 
 /* Bytes per second; 0 when there is not enough memory to measure it. */
 static double measure_read(const cla_cpu *cpu, const cla_block_ops *ops)
 {
-    const size_t chunks = READ_BYTES / HUGE_PAGE;
-    char *memory = aligned_alloc(HUGE_PAGE, READ_BYTES);
-    size_t window = chunks; /* of a pass: as short as leaves every thread enough to do */
+    const size_t window = WINDOW_CHUNKS * (size_t)cpu->threads;
+    const size_t windows = (cla_peak_read_bytes() + window * CHUNK - 1) / (window * CHUNK);
+    char *memory = cla_memory_alloc(windows * window * CHUNK);
     float keep = 0;
     double best = 0;
     if (!memory)
         return 0;
-#if defined(MADV_HUGEPAGE)
-    madvise(memory, READ_BYTES, MADV_HUGEPAGE);
-#endif
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
-    for (size_t i = 0; i < chunks; i++)
-        memset(memory + i * HUGE_PAGE, 0, HUGE_PAGE);
-    while (window / 2 >= MIN_WINDOW * (size_t)cpu->threads)
-        window /= 2;
-    for (size_t i = 0; i < READ_SWEEPS * chunks; i += window) {
-        const double rate = read_pass(cpu, ops, memory + i % chunks * HUGE_PAGE, window, &keep);
+    for (size_t i = 0; i < windows * window; i++)
+        memset(memory + i * CHUNK, 0, CHUNK);
+    for (size_t i = 0; i < READ_PASSES || i < windows; i++) {
+        const char *from = memory + i % windows * window * CHUNK;
+        const double rate = read_pass(cpu, ops, from, window, &keep);
         best = rate > best ? rate : best;
     }
     *(volatile float *)memory = keep;
