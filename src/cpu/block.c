@@ -107,8 +107,8 @@ static void attend_tile(state *s, block *b)
     const bool partial = score_tile(s, b, columns.begin, columns.end, scores);
     softmax_tile(s, b, columns.begin, columns.end, scores);
     const int j = keys.begin - s->tile.begin;
-    if (s->values_direct && !partial) {
-        direct_values(s, b, keys, scores + j);
+    if (s->direct && !partial) {
+        direct_values(s, b, keys, scores);
         return;
     }
     if (!s->tile.v)
@@ -198,8 +198,8 @@ static void attend(const cla_task *t)
     memset(t->scratch + s.at.o, 0, rows * s.value_ld * sizeof(float));
     memset(t->scratch + s.at.sums, 0, rows * LANES * sizeof(float));
     const cla_range any = keys_of_task(&s);
-    for (int begin = any.begin / t->tile_keys * t->tile_keys; begin < any.end;
-         begin += t->tile_keys) {
+    for (int begin = any.begin / s.tile_keys * s.tile_keys; begin < any.end;
+         begin += s.tile_keys) {
         tile_init(&s, begin, any, true);
         for (int i = 0; i < s.num_blocks; i++)
             attend_tile(&s, &s.blocks[i]);
@@ -312,8 +312,8 @@ static void probs(const cla_task *t)
     state s;
     state_init(&s, t);
     const cla_range any = keys_of_task(&s);
-    for (int begin = any.begin / t->tile_keys * t->tile_keys; begin < any.end;
-         begin += t->tile_keys) {
+    for (int begin = any.begin / s.tile_keys * s.tile_keys; begin < any.end;
+         begin += s.tile_keys) {
         tile_init(&s, begin, any, false);
         for (int i = 0; i < s.num_blocks; i++)
             output_scores(&s, &s.blocks[i]);

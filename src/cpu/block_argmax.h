@@ -66,8 +66,8 @@ static void argmax(const cla_task *t)
         for (int r = 0; r < s.blocks[i].rows; r++)
             t->ranks[(size_t)s.blocks[i].at[r].h * t->p->Nq + s.blocks[i].at[r].i] = 0;
     const cla_range any = keys_of_task(&s);
-    for (int begin = any.begin / t->tile_keys * t->tile_keys; begin < any.end;
-         begin += t->tile_keys) {
+    for (int begin = any.begin / s.tile_keys * s.tile_keys; begin < any.end;
+         begin += s.tile_keys) {
         tile_init(&s, begin, any, false);
         for (int i = 0; i < s.num_blocks; i++)
             argmax_tile(&s, &s.blocks[i], t->ranks);

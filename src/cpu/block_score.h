@@ -106,7 +106,7 @@ static bool score_tile(const state *s, const block *b, int begin, int end, float
     const bool partial = s->p->has_mask || s->tile.begin + begin < b->all.begin
                       || s->tile.begin + end > b->all.end;
     if (s->direct)
-        direct_scores(s, b, (cla_range){ begin, end }, scores);
+        direct_scores(s, b, scores);
     else
         b->gemm->scores(b->q, s->tile.k, s->p->D, begin, end, scores);
     for (int r = 0; r < b->rows; r++) {

@@ -35,6 +35,8 @@ typedef struct tile {
     cla_range keys;      /* those that the task sees; others may not be there */
     const float *k;      /* panels */
     int ahead;           /* keys to the next tile; 0: there is none */
+    cla_kv_rows direct_k, direct_v; /* few rows: where keys and values lie, and those of */
+    cla_kv_rows next_k, next_v;     /* the next tile, to be fetched in the meantime */
     const float *v;      /* row of key begin; NULL: see tile_values() */
     ptrdiff_t v_ld;
     int finite;          /* are all values? -1: not looked at */
@@ -47,9 +49,9 @@ typedef struct state {
     bool plain;          /* scores are q.k, unscaled, with the sign of the scale; to_log2 scales */
     float to_log2;
     int value_ld;
-    bool direct;         /* few rows: keys are not packed, see block_direct.h */
+    bool direct;         /* few rows: neither keys nor values are copied, see block_direct.h */
+    int tile_keys;       /* 16 of them when direct */
     bool values_in_place;
-    bool values_direct;  /* few rows: values are not copied, see block_values.h */
     int num_blocks;
     block blocks[CLA_TASK_ROWS / BLOCK_ROWS];
     tile tile;
@@ -229,10 +231,9 @@ static void state_init(state *s, const cla_task *t)
     s->value_ld = cla_value_ld(p);
     s->num_blocks = 0;
     s->direct = (int64_t)p->G * t->seq.nq <= CLA_DIRECT_ROWS;
+    s->tile_keys = s->direct ? CLA_PANEL : t->tile_keys;
     s->values_in_place =
         p->kv_type == CLATTN_F32 && !p->paged && p->Dv == s->value_ld && !s->direct;
-    s->values_direct = s->direct && !p->paged && p->kv_type != CLATTN_I8
-                    && p->kv_type != CLATTN_I4;
     if (s->direct)
         widen_queries(s, t->scratch + s->at.q);
     for (int row = 0; row < t->rows && !s->direct; row += CLA_BLOCK_ROWS)
@@ -300,28 +301,38 @@ static void tile_values(state *s)
     }
 }
 
-/*
- * Puts the keys of seen that lie in the tile at begin in front of the blocks. Few rows read values
- * where they lie, see block_values.h, unless some keys are masked.
- */
+static void find_direct_rows(const state *s, tile *now)
+{
+    const cla_attn *p = s->p;
+    const cla_seq *seq = &s->task->seq;
+    const int hk = s->task->hk, key = now->begin, next = key + now->ahead;
+    now->direct_k = cla_kv_rows_of(p, &p->k, &p->k_scale, seq, hk, key);
+    now->direct_v = cla_kv_rows_of(p, &p->v, &p->v_scale, seq, hk, key);
+    now->next_k = cla_kv_rows_of(p, &p->k, &p->k_scale, seq, hk, next);
+    now->next_v = cla_kv_rows_of(p, &p->v, &p->v_scale, seq, hk, next);
+}
+
+/* Puts the keys of seen that lie in the tile at begin in front of the blocks. */
 static void tile_init(state *s, int begin, cla_range seen, bool values)
 {
     const cla_task *t = s->task;
     const cla_attn *p = s->p;
-    const cla_range keys = intersect(seen, (cla_range){ begin, begin + t->tile_keys });
+    const cla_range keys = intersect(seen, (cla_range){ begin, begin + s->tile_keys });
     tile *now = &s->tile;
     *now = (tile){ .begin = begin, .keys = keys, .finite = -1 };
-    now->ahead = keys.end < seen.end ? t->tile_keys : 0;
-    if (t->panels) {
+    now->ahead = keys.end < seen.end ? s->tile_keys : 0;
+    if (s->direct) {
+        find_direct_rows(s, now);
+    } else if (t->panels) {
         now->k = t->panels + (size_t)begin * p->D;
-    } else if (!s->direct) {
+    } else {
         const int panel = keys.begin / CLA_PANEL;
         const int count = (keys.end + CLA_PANEL - 1) / CLA_PANEL - panel;
         const size_t before = ((size_t)panel * CLA_PANEL - begin) * p->D;
         pack_keys(p, &t->seq, t->hk, panel, count, t->scratch + s->at.keys + before);
         now->k = t->scratch + s->at.keys;
     }
-    if (values && !s->values_direct)
+    if (values && !s->direct)
         tile_values(s);
 }
 

@@ -1,37 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Values of few rows, as in decoding: read once, in place, while the products run, so that memory
- * and multiply-adds keep each other busy. Sums run in the order of the keys, as in block_gemm.h,
- * and come out in the same bits. Paged and quantised rows cost too much to find and to scale for
- * that: they are copied first, as for many rows.
+ * and multiply-adds keep each other busy. Sums run in the order of the keys.
  */
 #ifndef CLA_BLOCK_VALUES_H
 #define CLA_BLOCK_VALUES_H
 
-#include "block_state.h"
+#include "block_direct.h"
 
 /* o[r] += sum over the keys of p[r][key] v[key]: C vectors from column c on, a single one cut. */
 FN void add_columns(const int R, const int C, const int type, const state *s, cla_range keys,
                     const float *p, float *o, int c)
 {
-    const cla_task *t = s->task;
-    const int left = s->p->Dv - c;
+    const tile *now = &s->tile;
+    const int n = C > 1 ? LANES : s->p->Dv - c;
     vf sum[2 * CLA_BLOCK_ROWS];
     UNROLL
     for (int i = 0; i < R * C; i++)
         sum[i] = load_f32(o + i / C * s->value_ld + i % C * LANES);
-    for (int key = keys.begin; key < keys.end; key++, p++) {
-        const cla_kv_row v = cla_value_row(s->p, &t->seq, t->hk, key);
-        const char *next = cla_value_row(s->p, &t->seq, t->hk, row_ahead(s, key)).at;
+    for (int j = keys.begin - now->begin; j < keys.end - now->begin; j++) {
+        const cla_kv_row v = cla_kv_row_at(now->direct_v, j);
+        const char *next = cla_kv_row_at(now->next_v, j).at;
         vf x[4];
         UNROLL
-        for (int j = 0; j < C; j++) {
-            x[j] = C > 1 ? load_kv(type, v, c + j * LANES) : load_kv_first(type, v, c, left);
-            __builtin_prefetch(next + kv_bytes(type, c + j * LANES), 0, 2);
+        for (int i = 0; i < C; i++) {
+            x[i] = load_kv_factor(type, v, c + i * LANES, n);
+            fetch_line(type, next, c + i * LANES);
         }
         UNROLL
         for (int i = 0; i < R * C; i++)
-            sum[i] += p[i / C * CLA_SCORE_LD] * x[i % C];
+            sum[i] += p[i / C * CLA_SCORE_LD + j] * x[i % C];
     }
     UNROLL
     for (int i = 0; i < R * C; i++)
@@ -68,12 +66,19 @@ FN void direct_values_of(const int type, const state *s, const block *b, cla_ran
 #endif
 }
 
-static void direct_values(const state *s, const block *b, cla_range keys, const float *p)
+/* p are the probabilities of the tile; nobody looks at them afterwards. */
+static void direct_values(const state *s, const block *b, cla_range keys, float *p)
 {
+    if (s->p->kv_type == CLATTN_I8)
+        scale_columns(s, b, &s->tile.direct_v, p);
     if (s->p->kv_type == CLATTN_F16)
         direct_values_of(CLATTN_F16, s, b, keys, p);
     else if (s->p->kv_type == CLATTN_BF16)
         direct_values_of(CLATTN_BF16, s, b, keys, p);
+    else if (s->p->kv_type == CLATTN_I8)
+        direct_values_of(CLATTN_I8, s, b, keys, p);
+    else if (s->p->kv_type == CLATTN_I4)
+        direct_values_of(CLATTN_I4, s, b, keys, p);
     else
         direct_values_of(CLATTN_F32, s, b, keys, p);
 }

@@ -43,6 +43,26 @@ static inline cla_kv_row cla_kv_row_of(const cla_attn *p, const cla_view *data,
     return r;
 }
 
+/* 16 keys from a multiple of 16 on. No page is shorter, so that they lie in one. */
+typedef struct cla_kv_rows {
+    cla_kv_row first;
+    ptrdiff_t step, scale_step; /* bytes, floats */
+} cla_kv_rows;
+
+static inline cla_kv_rows cla_kv_rows_of(const cla_attn *p, const cla_view *data,
+                                         const cla_view *scale, const cla_seq *seq, int hk, int key)
+{
+    const cla_kv_row first = cla_kv_row_of(p, data, scale, seq, hk, key);
+    return (cla_kv_rows){ first, data->stride[2] * cla_kv_bytes(p->kv_type),
+                          first.scale ? scale->stride[2] : 0 };
+}
+
+static inline cla_kv_row cla_kv_row_at(cla_kv_rows rows, int j)
+{
+    return (cla_kv_row){ rows.first.at + j * rows.step,
+                         rows.first.scale ? rows.first.scale + j * rows.scale_step : NULL };
+}
+
 static inline cla_kv_row cla_key_row(const cla_attn *p, const cla_seq *seq, int hk, int key)
 {
     return cla_kv_row_of(p, &p->k, &p->k_scale, seq, hk, key);

@@ -292,6 +292,51 @@ FN float max_of(vf x)
     return x[0];
 }
 
+/* Lane by lane the one or the other; and what lies N lanes from there in the one and the other. */
+#if LANES == 16
+#define PICK_8 0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30, 31
+#define SWAP_8 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23
+#define PICK_4 0, 1, 2, 3, 20, 21, 22, 23, 8, 9, 10, 11, 28, 29, 30, 31
+#define SWAP_4 4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15, 24, 25, 26, 27
+#define PICK_2 0, 1, 18, 19, 4, 5, 22, 23, 8, 9, 26, 27, 12, 13, 30, 31
+#define SWAP_2 2, 3, 16, 17, 6, 7, 20, 21, 10, 11, 24, 25, 14, 15, 28, 29
+#define PICK_1 0, 17, 2, 19, 4, 21, 6, 23, 8, 25, 10, 27, 12, 29, 14, 31
+#define SWAP_1 1, 16, 3, 18, 5, 20, 7, 22, 9, 24, 11, 26, 13, 28, 15, 30
+#elif LANES == 8
+#define PICK_4 0, 1, 2, 3, 12, 13, 14, 15
+#define SWAP_4 4, 5, 6, 7, 8, 9, 10, 11
+#define PICK_2 0, 1, 10, 11, 4, 5, 14, 15
+#define SWAP_2 2, 3, 8, 9, 6, 7, 12, 13
+#define PICK_1 0, 9, 2, 11, 4, 13, 6, 15
+#define SWAP_1 1, 8, 3, 10, 5, 12, 7, 14
+#else
+#define PICK_2 0, 1, 6, 7
+#define SWAP_2 2, 3, 4, 5
+#define PICK_1 0, 5, 2, 7
+#define SWAP_1 1, 4, 3, 6
+#endif
+
+/* Halves 2 N vectors, and the terms in them; the lanes with bit N are those of x[i + N]. */
+#define FOLD(x, N)                                                                                 \
+    UNROLL                                                                                         \
+    for (int i_ = 0; i_ < (N); i_++)                                                               \
+        (x)[i_] = SHUFFLE((x)[i_], (x)[i_ + (N)], PICK_##N)                                        \
+                + SHUFFLE((x)[i_], (x)[i_ + (N)], SWAP_##N)
+
+/* Lane i of the result is the sum of x[i], i < LANES; x is used up. */
+FN vf sum_each(vf *x)
+{
+#if LANES >= 16
+    FOLD(x, 8);
+#endif
+#if LANES >= 8
+    FOLD(x, 4);
+#endif
+    FOLD(x, 2);
+    FOLD(x, 1);
+    return x[0];
+}
+
 FN float sum_of(vf x)
 {
     UNROLL
