@@ -28,7 +28,7 @@ __kernel void argmax_cpu(ATTN_ARGS)
     const int part = min(split * split_keys, s.nk);
     const int part_end = part + min(split_keys, s.nk - part);
 
-    float16 q_rows[MB * RB * HEAD_VECS], p[RB * TILE / 16];
+    float16 q_rows[MB * RB * HEAD_VECS], p[RB];
     lanes_best best[MB * RB];
     query rows[MB * RB];
     int begin = part_end, end = part;
@@ -49,21 +49,15 @@ __kernel void argmax_cpu(ATTN_ARGS)
         end = max(end, rows[r].end);
     }
 
-    for (int k0 = begin; k0 < end; k0 += TILE) {
-        const int n = min(TILE, end - k0);
-        const int vecs = (n + 15) / 16;
+    for (int k0 = begin; k0 < end; k0 += 16) {
+        const int n = min(16, end - k0);
         for (int m = 0; m < MB * RB && m < count; m += RB) {
-            for (int j = 0; j < vecs * 16; j += KB)
+            for (int j = 0; j < 16; j += KB)
                 score_keys((float *)p + j, q_rows + m * HEAD_VECS, &keys, k0 + min(j, n - 1),
-                           max(n - j, 1));
-            for (int r = 0; r < RB; r++) {
-                for (int j = 0; j < vecs; j++) {
-                    const int key = k0 + j * 16;
-                    take_better(&best[m + r],
-                                orders16(p[r * (TILE / 16) + j], visible16(&w, &rows[m + r], key)),
-                                LANE + key);
-                }
-            }
+                           max(n - j, 1), end - 1);
+            for (int r = 0; r < RB; r++)
+                take_better(&best[m + r], orders16(p[r], visible16(&w, &rows[m + r], k0)),
+                            LANE + k0);
         }
     }
 

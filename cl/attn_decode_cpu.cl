@@ -20,10 +20,10 @@
 
 /*
  * o[r][c .. c + vecs - 1] += sum over n keys from `key` on of p[r][j] v[key + j]; vecs is a
- * constant <= VB.
+ * constant <= VB. Values 16 keys further, up to `last`, are fetched meanwhile.
  */
-FN void add_values(float16 *o, const float *p, const kv_head *values, int key, int n, int c,
-                   const int vecs)
+FN void add_values(float16 *o, const float *p, const kv_head *values, int key, int n, int last,
+                   int c, const int vecs)
 {
     float16 sum[RB][VB];
 #pragma unroll
@@ -34,12 +34,14 @@ FN void add_values(float16 *o, const float *p, const kv_head *values, int key, i
     }
     for (int j = 0; j < n; j++) {
         const size_t row = kv_row(values, key + j), scales = kv_scales(values, key + j);
+        const size_t next = kv_row(values, min(key + j + 16, last));
 #pragma unroll
         for (int x = 0; x < vecs; x++) {
             const float16 y = load_kv(values, row, scales, c + x, VALUE_DIM);
+            fetch_kv(values, next, c + x);
 #pragma unroll
             for (int r = 0; r < RB; r++)
-                sum[r][x] = fma((float16)(p[r * TILE + j]), y, sum[r][x]);
+                sum[r][x] = fma((float16)(p[r * 16 + j]), y, sum[r][x]);
         }
     }
 #pragma unroll
@@ -50,16 +52,13 @@ FN void add_values(float16 *o, const float *p, const kv_head *values, int key, i
     }
 }
 
-/* Few keys at a time, so that all column blocks find their lines of V in the cache. */
-FN void add_all_values(float16 *o, const float *p, const kv_head *values, int key, int n)
+FN void add_all_values(float16 *o, const float *p, const kv_head *values, int key, int n, int last)
 {
-    for (int j = 0; j < n; j += 16) {
-        const int some = min(16, n - j), tail = VALUE_VECS % VB;
-        for (int c = 0; c + VB <= VALUE_VECS; c += VB)
-            add_values(o, p + j, values, key + j, some, c, VB);
-        if (tail != 0)
-            add_values(o, p + j, values, key + j, some, VALUE_VECS - tail, tail);
-    }
+    const int tail = VALUE_VECS % VB;
+    for (int c = 0; c + VB <= VALUE_VECS; c += VB)
+        add_values(o, p, values, key, n, last, c, VB);
+    if (tail != 0)
+        add_values(o, p, values, key, n, last, VALUE_VECS - tail, tail);
 }
 
 /* The same, skipping keys that a row does not see: a weight of 0 would not keep out NaN and inf. */
@@ -68,13 +67,12 @@ FN void add_seen_values(float16 *o, const float *p, const kv_head *values, int n
 {
     for (int r = 0; r < RB; r++) {
         int seen[16];
+        vstore16(visible16(w, &rows[r], k0), 0, seen);
         for (int j = 0; j < n; j++) {
-            if (j % 16 == 0)
-                vstore16(visible16(w, &rows[r], k0 + j), 0, seen);
-            if (!seen[j % 16])
+            if (!seen[j])
                 continue;
             for (int c = 0; c < VALUE_VECS; c++)
-                o[r * VALUE_VECS + c] = fma((float16)(p[r * TILE + j]),
+                o[r * VALUE_VECS + c] = fma((float16)(p[r * 16 + j]),
                                             load_value(values, k0 + j, c),
                                             o[r * VALUE_VECS + c]);
         }
@@ -110,7 +108,7 @@ __kernel void attn_decode_cpu(ATTN_ARGS)
     const int part_begin = min(split * KEYS, s.nk);
     const int part_end = part_begin + min(KEYS, s.nk - part_begin);
 
-    float16 q_rows[RB * HEAD_VECS], o_rows[RB * VALUE_VECS], p[RB * TILE / 16], sums[RB];
+    float16 q_rows[RB * HEAD_VECS], o_rows[RB * VALUE_VECS], p[RB], sums[RB];
     float tops[RB];
     query rows[RB];
     int begin = part_end, end = part_begin, all_begin = part_begin, all_end = part_end;
@@ -136,28 +134,25 @@ __kernel void attn_decode_cpu(ATTN_ARGS)
         all_end = min(all_end, rows[r].end);
     }
 
-    for (int k0 = begin; k0 < end; k0 += TILE) {
-        const int n = min(TILE, end - k0);
-        const int vecs = (n + 15) / 16;
-        const int partial = HAS_MASK || k0 < all_begin || k0 + vecs * 16 > all_end;
+    for (int k0 = begin; k0 < end; k0 += 16) {
+        const int n = min(16, end - k0);
+        const int partial = HAS_MASK || k0 < all_begin || k0 + 16 > all_end;
         const int adjusted = SHAPED ? 1 : partial;
         const float *weights = (const float *)p;
 
-        for (int j = 0; j < vecs * 16; j += KB)
-            score_keys((float *)p + j, q_rows, &keys, k0 + min(j, n - 1), max(n - j, 1));
-        for (int j = 0; adjusted && j < RB * vecs; j++) {
-            float16 *x = &p[j / vecs * (TILE / 16) + j % vecs];
-            *x = scores16(&w, &rows[j / vecs], *x, k0 + j % vecs * 16);
-        }
+        for (int j = 0; j < 16; j += KB)
+            score_keys((float *)p + j, q_rows, &keys, k0 + min(j, n - 1), max(n - j, 1), end - 1);
+        for (int r = 0; adjusted && r < RB; r++)
+            p[r] = scores16(&w, &rows[r], p[r], k0);
         for (int r = 0; r < RB; r++) {
-            const float factor = softmax_row(p + r * (TILE / 16), vecs, c, &tops[r], &sums[r]);
+            const float factor = softmax_row(&p[r], 1, c, &tops[r], &sums[r]);
             for (int d = 0; factor != 1.0f && d < VALUE_VECS; d++)
                 o_rows[r * VALUE_VECS + d] *= factor;
         }
         if (partial && !all_finite(&values, k0, n))
             add_seen_values(o_rows, weights, &values, n, &w, rows, k0);
         else
-            add_all_values(o_rows, weights, &values, k0, n);
+            add_all_values(o_rows, weights, &values, k0, n, end - 1);
     }
 
     const int whole = splits == 1;
