@@ -14,6 +14,7 @@
  * Local       none
  * Numerics    f32; along M 16 sums, added up in a tree; else one sum in order of M
  */
+#define AHEAD 512 /* bytes of a row of weights that are on their way */
 #define WIDTH (W_ALONG == ALONG_M ? 16 : 16 * NV)
 
 /* CB columns of RB rows, from weights along M; row r of out is 16 floats. */
@@ -29,6 +30,11 @@ FN void dot_block(const part *p, __global const void *x, const size_t *from, con
     }
     for (int m = 0; m + 16 <= M; m += 16) {
         float16 a[RB];
+        if (m * BITS_OF(W_TYPE) % 512 == 0) {
+#pragma unroll
+            for (int c = 0; c < CB; c++)
+                FETCH((__global const char *)p->w + weight_bytes(w[c], m) + AHEAD);
+        }
 #pragma unroll
         for (int r = 0; r < RB; r++)
             a[r] = load16(IN_TYPE, x, from[r] + m);

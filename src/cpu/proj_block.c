@@ -204,7 +204,10 @@ static void convert_row(const cla_proj *p, int row, float *to, size_t x_ld)
     }
 }
 
-enum { COLUMNS = 8 }; /* slots whose weights are read side by side */
+enum {
+    COLUMNS = 8, /* slots whose weights are read side by side */
+    AHEAD = 512, /* bytes of each that are on their way */
+};
 
 /* R rows by C slots, 16 sums at most. */
 FN void dot_block(const int type, const int R, const int C, const cla_proj *p,
@@ -214,19 +217,25 @@ FN void dot_block(const int type, const int R, const int C, const cla_proj *p,
     vf s[4][COLUMNS] = { 0 };
     const int whole = type == CLATTN_I4 ? p->M : p->M / LANES * LANES;
     for (int m = 0; m < whole; m += type == CLATTN_I4 ? 2 * LANES : LANES) {
+        const size_t at = type == CLATTN_I4 ? (size_t)m / 2 : m * element_bytes(type);
+        if (at % 64 == 0) {
+            UNROLL
+            for (int c = 0; c < C; c++)
+                __builtin_prefetch(w[c].at + at + AHEAD, 0, 2);
+        }
         UNROLL
         for (int c = 0; c < C; c++) {
             if (type == CLATTN_I4) {
                 vf low, high;
-                load_halves(w[c].at + m / 2, &low, &high);
+                load_halves(w[c].at + at, &low, &high);
                 const vf scale = splat(scale_of(p, part, w[c].scale + m / CLA_PROJ_GROUP));
                 UNROLL
                 for (int r = 0; r < R; r++) {
-                    const float *at = x + r * x_ld + m;
-                    s[r][c] += scale * (load_f32(at) * low + load_f32(at + LANES) * high);
+                    const float *a = x + r * x_ld + m;
+                    s[r][c] += scale * (load_f32(a) * low + load_f32(a + LANES) * high);
                 }
             } else {
-                const vf b = load_weights(type, w[c].at + m * element_bytes(type));
+                const vf b = load_weights(type, w[c].at + at);
                 UNROLL
                 for (int r = 0; r < R; r++)
                     s[r][c] += load_f32(x + r * x_ld + m) * b;
