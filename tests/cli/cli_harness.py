@@ -16,8 +16,8 @@ OK, MISMATCH, USAGE, NO_DEVICE, BAD_INPUT = range(5)
 
 # Fields of a line of bench --json, and of the report of an operation's subcommand.
 BENCH_KEYS = ("op shape flags dtype device kernel config origin runs rotated median_us min_us "
-              "flops bytes intensity gflops gbytes_per_s bound floor_us fraction peak_gflops "
-              "peak_gbytes_per_s workspace_bytes workspace_over_output").split()
+              "flops bytes intensity gflops gbytes_per_s bound floor_us fraction best_fraction "
+              "peak_gflops peak_gbytes_per_s workspace_bytes workspace_over_output").split()
 
 # What a device can reach, given so that it is not measured at every turn; short timings.
 QUICK = {command: ["--peaks", "100,10"] for command in
@@ -131,6 +131,7 @@ def check_report(r):
     floors = (r["flops"] / r["peak_gflops"] / 1e3, r["bytes"] / r["peak_gbytes_per_s"] / 1e3)
     assert r["bound"] == ("memory" if floors[1] > floors[0] else "compute"), r
     for key, want in [("floor_us", max(floors)), ("fraction", r["floor_us"] / r["median_us"]),
+                      ("best_fraction", r["floor_us"] / r["min_us"]),
                       ("gflops", r["flops"] / r["median_us"] / 1e3),
                       ("gbytes_per_s", r["bytes"] / r["median_us"] / 1e3)]:
         assert math.isclose(r[key], want, rel_tol=1e-6), (key, r[key], want)
