@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clattn itself, through its shared library: plans over buffers. The option is the device. */
+#include <clattn/clattn.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "peer.h"
+
+typedef struct contestant {
+    clattn_ctx *ctx;
+    clattn_buffer *memory[4]; /* inputs, and the result last */
+    clattn_plan *plan;
+    size_t result_bytes;
+} contestant;
+
+void peer_version(char *text)
+{
+    snprintf(text, PEER_TEXT, "%s", clattn_version());
+}
+
+static void log_line(void *text, clattn_log_level level, const char *line)
+{
+    if (level == CLATTN_LOG_ERROR)
+        snprintf(text, PEER_TEXT, "%s", line);
+}
+
+int peer_device(const char *selector, char *text, double *gflops, double *gbytes_per_s)
+{
+    clattn_ctx *ctx;
+    if (clattn_ctx_create(clattn_ctx_params(.device = selector, .log = log_line, .log_user = text),
+                          &ctx) != CLATTN_OK)
+        return 0;
+    const clattn_device_info *info = clattn_ctx_device(ctx);
+    const bool good = clattn_measure_peaks(ctx, gflops, gbytes_per_s) == CLATTN_OK;
+    snprintf(text, PEER_TEXT, "%s, %s %s, %d threads", info->name, info->platform, info->driver,
+             info->compute_units);
+    clattn_ctx_destroy(&ctx);
+    return good;
+}
+
+static clattn_status plan_attention(contestant *c, const peer_problem *p)
+{
+    const clattn_dtype dtype = (clattn_dtype)p->dtype;
+    const int64_t rows[] = { 1, p->q_heads, p->queries, p->width };
+    const int64_t keys[] = { 1, p->kv_heads, p->keys, p->width };
+    return clattn_plan_attention(c->ctx, clattn_attention_params(
+        .q = clattn_tensor_of_buffer(c->memory[0], dtype, 4, rows),
+        .k = clattn_tensor_of_buffer(c->memory[1], dtype, 4, keys),
+        .v = clattn_tensor_of_buffer(c->memory[2], dtype, 4, keys),
+        .o = clattn_tensor_of_buffer(c->memory[3], dtype, 4, rows),
+        .causal = p->causal ? CLATTN_CAUSAL_BOTTOM_RIGHT : CLATTN_CAUSAL_NONE), &c->plan);
+}
+
+static clattn_status plan_projection(contestant *c, const peer_problem *p)
+{
+    const clattn_dtype dtype = (clattn_dtype)p->dtype;
+    return clattn_plan_projection(c->ctx, clattn_projection_params(
+        .x = clattn_tensor_of_buffer(c->memory[0], dtype, 2, (int64_t[]){ p->rows, p->inputs }),
+        .parts[0] = {
+            .w = clattn_tensor_of_buffer(c->memory[1], dtype, 2,
+                                         (int64_t[]){ p->outputs, p->inputs }),
+            .y = clattn_tensor_of_buffer(c->memory[3], dtype, 2,
+                                         (int64_t[]){ p->rows, p->outputs }) }), &c->plan);
+}
+
+static clattn_status fill(contestant *c, const peer_problem *p)
+{
+    clattn_status status = CLATTN_OK;
+    for (int i = 0; i < peer_inputs(p) && status == CLATTN_OK; i++) {
+        status = clattn_buffer_create(c->ctx, peer_bytes(p, i), &c->memory[i]);
+        if (status == CLATTN_OK)
+            status = clattn_buffer_write(c->memory[i], 0, p->in[i], peer_bytes(p, i));
+    }
+    if (status == CLATTN_OK)
+        status = clattn_buffer_create(c->ctx, peer_bytes(p, 3), &c->memory[3]);
+    return status;
+}
+
+void *peer_open(const peer_problem *p, char *text)
+{
+    contestant *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->result_bytes = peer_bytes(p, 3);
+    const struct clattn_ctx_params *params =
+        clattn_ctx_params(.device = p->option, .log = log_line, .log_user = text);
+    if (clattn_ctx_create(params, &c->ctx) != CLATTN_OK) {
+        free(c);
+        return NULL;
+    }
+    if (fill(c, p) == CLATTN_OK
+        && (p->op == PEER_ATTENTION ? plan_attention(c, p) : plan_projection(c, p)) == CLATTN_OK)
+        return c;
+    snprintf(text, PEER_TEXT, "%s", clattn_error(c->ctx));
+    peer_close(c);
+    return NULL;
+}
+
+int peer_run(void *contestant_)
+{
+    contestant *c = contestant_;
+    return clattn_plan_run(c->plan) != CLATTN_OK || clattn_finish(c->ctx) != CLATTN_OK;
+}
+
+void peer_read(void *contestant_, void *out)
+{
+    contestant *c = contestant_;
+    clattn_buffer_read(c->memory[3], 0, out, c->result_bytes);
+}
+
+void peer_close(void *contestant_)
+{
+    contestant *c = contestant_;
+    clattn_plan_destroy(&c->plan);
+    for (int i = 0; i < 4; i++)
+        clattn_buffer_destroy(&c->memory[i]);
+    clattn_ctx_destroy(&c->ctx);
+    free(c);
+}

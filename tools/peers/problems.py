@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the comparison: a problem, its inputs, and who takes part."""
+import array
+import ctypes
+import os
+import random
+
+from contestants import DTYPES
+
+PERIOD = 1000003  # of the random numbers: a prime, so that no two rows are alike
+
+
+class Problem:
+    def __init__(self, name, op, sizes, entries):
+        self.name, self.op, self.sizes, self.entries = name, op, sizes, entries
+
+    def shapes(self):
+        """Of the inputs, and of the result last."""
+        s = self.sizes
+        if self.op == 0:
+            rows = (1, s["q_heads"], s["queries"], s["width"])
+            keys = (1, s["kv_heads"], s["keys"], s["width"])
+            return [rows, keys, keys, rows]
+        return [(s["rows"], s["inputs"]), (s["outputs"], s["inputs"]), (s["rows"], s["outputs"])]
+
+    def result_bytes(self, dtype):
+        return count(self.shapes()[-1]) * size_of(dtype)
+
+    def flops(self):
+        s = self.sizes
+        if self.op == 1:
+            return 2.0 * s["rows"] * s["outputs"] * s["inputs"]
+        n = s["queries"]
+        pairs = n * (n + 1) / 2 if s["causal"] else n * s["keys"]
+        return 4.0 * s["q_heads"] * pairs * s["width"]
+
+    def bytes(self, dtype):
+        return float(sum(count(shape) for shape in self.shapes()) * size_of(dtype))
+
+
+def count(shape):
+    n = 1
+    for length in shape:
+        n *= length
+    return n
+
+
+def size_of(dtype):
+    return 4 if dtype == "f32" else 2
+
+
+def attention(width, n, causal):
+    sizes = {"q_heads": 8, "kv_heads": 8, "queries": n, "keys": n, "width": width,
+             "causal": int(causal)}
+    entries = [("clattn", "cpu", "f32"), ("clattn", "opencl", "f32"), ("torch", "", "f32"),
+               ("cblas", "", "f32"), ("clattn", "cpu", "bf16"), ("torch", "", "bf16")]
+    kind = "causal" if causal else "full"
+    return Problem(f"attention B1 H8 N{n} D{width} {kind}", 0, sizes, entries)
+
+
+def decode(n):
+    sizes = {"q_heads": 32, "kv_heads": 8, "queries": 1, "keys": n, "width": 128, "causal": 0}
+    entries = [("clattn", "cpu", "f16"), ("clattn", "opencl", "f16"), ("torch", "", "f16")]
+    return Problem(f"decode Hq32 Hk8 Nk{n} D128", 0, sizes, entries)
+
+
+def projection(rows):
+    sizes = {"rows": rows, "outputs": 4096, "inputs": 4096}
+    entries = [("clattn", "cpu", "f32"), ("clattn", "opencl", "f32"), ("cblas", "", "f32"),
+               ("onednn", "", "f32"), ("onednn", "packed", "f32"), ("torch", "", "f32"),
+               ("clblast", "", "f32"), ("clattn", "cpu", "bf16"), ("clattn", "opencl", "bf16"),
+               ("onednn", "", "bf16"), ("onednn", "packed", "bf16"), ("torch", "", "bf16")]
+    return Problem(f"projection {rows} x 4096 x 4096", 1, sizes, entries)
+
+
+def all_problems():
+    return ([attention(width, n, causal) for n in (1024, 4096) for width in (64, 128)
+             for causal in (False, True)]
+            + [decode(n) for n in (8192, 65536)] + [projection(n) for n in (1, 16, 512)])
+
+
+class Numbers:
+    """Inputs and results in memory; the conversions are those of clattn."""
+
+    def __init__(self, build):
+        self.lib = ctypes.CDLL(os.path.join(build, "src", "libclattn.so"))
+        for name in ("clattn_from_f32", "clattn_to_f32"):
+            function = getattr(self.lib, name)
+            function.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+            function.restype = None
+        rng = random.Random(1)
+        self.noise = array.array("f", (rng.uniform(-1, 1) for _ in range(PERIOD))).tobytes()
+
+    def inputs(self, problem, dtype):
+        memory, start = [], 0
+        for shape in problem.shapes()[:-1]:
+            n = count(shape)
+            whole = self.noise[4 * start:] + self.noise * (n // PERIOD + 1)
+            to = ctypes.create_string_buffer(n * size_of(dtype))
+            self.lib.clattn_from_f32(DTYPES[dtype], whole, to, n)
+            memory.append(to)
+            start += 12345
+        return memory
+
+    def sample(self, problem, dtype, result):
+        """Some thousand numbers of a result."""
+        n = count(problem.shapes()[-1])
+        wide = (ctypes.c_float * n)()
+        self.lib.clattn_to_f32(DTYPES[dtype], result, wide, n)
+        return wide[::max(1, n // 4099)]
