@@ -24,8 +24,8 @@ import contestants
 import problems
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-REST_S = 0.03     # between turns: the threads of the one before stop looking for work
-TURN_S = 0.02     # a turn is as many runs as this takes, at least one
+WARM_S = 0.05     # of a turn: the threads of the one before stop looking for work, caches change
+TURN_S = 0.05     # then as many runs as this takes, at least one
 MIN_ROUNDS = 3
 
 
@@ -48,42 +48,49 @@ def cpu_name():
     return "unknown"
 
 
-def describe(found, absent, threads):
+def describe(found, absent, threads, command):
     clattn = found["clattn"]
     devices = {name: clattn.device(name) for name in ("cpu", "opencl")}
     return {"machine": cpu_name(), "threads": threads,
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "commit": subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"],
                                      capture_output=True, text=True, check=False).stdout.strip(),
-            "command": " ".join(["tools/peers/peers.py"] + sys.argv[1:]),
+            "command": command,
             "versions": {name: lib.version() for name, lib in found.items()}, "absent": absent,
             "devices": {name: d[0] for name, d in devices.items() if d},
             "peak_gflops": devices["cpu"][1], "peak_gbytes_per_s": devices["cpu"][2]}
 
 
 class Entry:
-    """One contestant of one row, and its times in microseconds."""
+    """One contestant of one row, and its times in microseconds. Where reading is what takes the
+    time, it has several copies, which run in turns, so that no cache holds what they read."""
 
-    def __init__(self, name, option, dtype, contestant):
-        self.name, self.dtype, self.contestant = name, dtype, contestant
+    def __init__(self, name, option, dtype, copies):
+        self.name, self.dtype, self.copies = name, dtype, copies
         self.label = f"{name} {option}".strip()
+        self.runs = 0
         self.times = []
 
     def turn(self):
-        """Runs for TURN_S. The first does not count, since another had the caches before, unless
-        it is so long that this matters little."""
-        time.sleep(REST_S)
+        """Runs for WARM_S, which does not count unless the first run is much longer than that,
+        then for TURN_S."""
+        start = time.perf_counter()
         first = self.run()
-        if first >= TURN_S:
+        if first >= 4 * WARM_S:
             self.times.append(first * 1e6)
             return
-        end = time.perf_counter() + TURN_S
-        while time.perf_counter() < end:
+        while time.perf_counter() < start + WARM_S:
+            self.run()
+        start = time.perf_counter()
+        self.times.append(self.run() * 1e6)
+        while time.perf_counter() < start + TURN_S:
             self.times.append(self.run() * 1e6)
 
     def run(self):
+        copy = self.copies[self.runs % len(self.copies)]
+        self.runs += 1
         start = time.perf_counter()
-        self.contestant.run()
+        copy.run()
         return time.perf_counter() - start
 
 
@@ -96,13 +103,14 @@ def open_row(problem, found, numbers, why_not):
         if dtype not in memory:
             memory[dtype] = numbers.inputs(problem, dtype)
         try:
-            entry = Entry(name, option, dtype, found[name].open(problem, dtype, memory[dtype],
-                                                                option))
-            entry.contestant.run()
+            copies = [found[name].open(problem, dtype, memory[dtype], option)
+                      for _ in range(problem.copies(dtype))]
+            for copy in copies:
+                copy.run()
         except (contestants.Absent, RuntimeError) as e:
             why_not[label] = str(e).partition("\n")[0]
             continue
-        entries.append(entry)
+        entries.append(Entry(name, option, dtype, copies))
     return entries
 
 
@@ -117,7 +125,7 @@ def measure(entries, seconds):
 
 def differences(problem, entries, numbers):
     """Largest difference from the first contestant, relative to its largest number."""
-    samples = [numbers.sample(problem, e.dtype, e.contestant.read()) for e in entries]
+    samples = [numbers.sample(problem, e.dtype, e.copies[0].read()) for e in entries]
     scale = max(map(abs, samples[0]))
     return [max(abs(a - b) for a, b in zip(s, samples[0])) / scale for s in samples]
 
@@ -147,7 +155,8 @@ def run_row(problem, found, numbers, machine, seconds):
     measure(entries, seconds)
     lines = list(results(problem, entries, numbers, machine))
     for entry in entries:
-        entry.contestant.close()
+        for copy in entry.copies:
+            copy.close()
     return lines + [{"row": problem.name, "contestant": name, "why_not": reason}
                     for name, reason in why_not.items()]
 
@@ -155,7 +164,7 @@ def run_row(problem, found, numbers, machine, seconds):
 def print_machine(machine):
     print(f"{machine['machine']}, {machine['threads']} threads, "
           f"{machine['peak_gflops']:.0f} GFLOP/s, {machine['peak_gbytes_per_s']:.0f} GB/s; "
-          f"{machine['date']}, commit {machine['commit']}")
+          f"{machine['date']}, commit {machine['commit']}, {machine['command']}")
     for kind in ("devices", "versions", "absent"):
         for name, text in machine[kind].items():
             print(f"    {'clattn ' if kind == 'devices' else ''}{name}: "
@@ -224,7 +233,8 @@ def main():
         build(args.build)
     threads = len(os.sched_getaffinity(0))
     found, absent = contestants.load(args.build, threads)
-    machine = describe(found, absent, threads)
+    command = f"tools/peers/peers.py --only '{args.only}' --seconds {args.seconds:g}"
+    machine = describe(found, absent, threads, command)
     table = Table()
     add = (lambda line: print(json.dumps(line), flush=True)) if args.json else table.add
     add(machine)

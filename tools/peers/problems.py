@@ -7,6 +7,9 @@ import random
 
 from contestants import DTYPES
 
+FEW_FLOPS = 40     # for a byte: below, reading takes the time
+SMALL_BYTES = 2**22  # what its user has in a cache anyway
+COLD_BYTES = 2**28  # what one process cannot keep in a cache that it shares
 PERIOD = 1000003  # of the random numbers: a prime, so that no two rows are alike
 
 
@@ -38,6 +41,14 @@ class Problem:
         return float(sum(count(shape) for shape in self.shapes()) * size_of(dtype))
 
 
+    def copies(self, dtype):
+        """As many as overflow the caches, where there are few flops for a byte."""
+        size = self.bytes(dtype)
+        if self.flops() > FEW_FLOPS * size or size < SMALL_BYTES:
+            return 1
+        return max(1, round(COLD_BYTES / size))
+
+
 def count(shape):
     n = 1
     for length in shape:
@@ -64,19 +75,21 @@ def decode(n):
     return Problem(f"decode Hq32 Hk8 Nk{n} D128", 0, sizes, entries)
 
 
-def projection(rows):
-    sizes = {"rows": rows, "outputs": 4096, "inputs": 4096}
+def projection(rows, width):
+    sizes = {"rows": rows, "outputs": width, "inputs": width}
     entries = [("clattn", "cpu", "f32"), ("clattn", "opencl", "f32"), ("cblas", "", "f32"),
                ("onednn", "", "f32"), ("onednn", "packed", "f32"), ("torch", "", "f32"),
                ("clblast", "", "f32"), ("clattn", "cpu", "bf16"), ("clattn", "opencl", "bf16"),
                ("onednn", "", "bf16"), ("onednn", "packed", "bf16"), ("torch", "", "bf16")]
-    return Problem(f"projection {rows} x 4096 x 4096", 1, sizes, entries)
+    return Problem(f"projection {rows} x {width} x {width}", 1, sizes, entries)
 
 
 def all_problems():
-    return ([attention(width, n, causal) for n in (1024, 4096) for width in (64, 128)
-             for causal in (False, True)]
-            + [decode(n) for n in (8192, 65536)] + [projection(n) for n in (1, 16, 512)])
+    return ([attention(64, 128, True)]
+            + [attention(width, n, causal) for n in (1024, 4096) for width in (64, 128)
+               for causal in (False, True)]
+            + [decode(n) for n in (8192, 65536)] + [projection(32, 512)]
+            + [projection(rows, 4096) for rows in (1, 16, 512)])
 
 
 class Numbers:
