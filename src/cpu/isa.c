@@ -17,9 +17,10 @@
 #include <xmmintrin.h>
 #endif
 
-extern const cla_block_ops cla_block_ops_portable, cla_block_ops_avx2, cla_block_ops_avx512;
+extern const cla_block_ops cla_block_ops_portable, cla_block_ops_avx2, cla_block_ops_avx512,
+    cla_block_ops_neon;
 
-static const char *const isa_names[] = { "portable", "avx2", "avx512" };
+static const char *const isa_names[] = { "portable", "avx2", "avx512", "neon" };
 
 const char *cla_isa_name(cla_isa isa)
 {
@@ -44,6 +45,12 @@ const cla_block_ops *cla_block_ops_of(cla_isa isa)
 #else
         break;
 #endif
+    case CLA_ISA_NEON:
+#if defined(CLA_HAVE_NEON)
+        return &cla_block_ops_neon;
+#else
+        break;
+#endif
     }
     return NULL;
 }
@@ -60,6 +67,8 @@ static cla_isa best_isa(void)
         && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         return CLA_ISA_AVX512;
     return CLA_ISA_AVX2;
+#elif defined(__aarch64__)
+    return CLA_ISA_NEON;
 #else
     return CLA_ISA_PORTABLE;
 #endif
@@ -93,6 +102,11 @@ unsigned cla_drop_subnormals(void)
     const unsigned saved = _mm_getcsr();
     _mm_setcsr(saved | 0x8040); /* flush to zero, denormals are zero */
     return saved;
+#elif defined(__aarch64__)
+    uint64_t saved;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
+    cla_keep_subnormals((unsigned)saved | 1u << 24); /* FZ, which is both */
+    return (unsigned)saved; /* the upper half is 0 */
 #else
     return 0;
 #endif
@@ -102,6 +116,8 @@ void cla_keep_subnormals(unsigned saved)
 {
 #if defined(__SSE__)
     _mm_setcsr(saved);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)saved));
 #else
     (void)saved;
 #endif

@@ -19,14 +19,22 @@
 
 #if defined(__AVX2__) || defined(__AVX512F__)
 #include <immintrin.h>
+#elif defined(CLA_NEON)
+#include <arm_neon.h>
 #endif
 
 #if defined(__AVX512F__)
 #define LANES 16
+#define REGISTERS 32 /* for vectors */
 #elif defined(__AVX2__)
 #define LANES 8
+#define REGISTERS 16
+#elif defined(CLA_NEON)
+#define LANES 4
+#define REGISTERS 32
 #else
 #define LANES 4
+#define REGISTERS 16
 #endif
 
 #define FN static inline __attribute__((always_inline))
@@ -61,7 +69,11 @@ FN void store_f32(float *p, vf x) { *(vf_mem *)p = x; }
 /* yes where the lanes of mask are all ones, no where they are 0. */
 FN vf choose(vi mask, vf yes, vf no)
 {
+#if defined(CLA_NEON)
+    return (vf)vbslq_f32((uint32x4_t)mask, (float32x4_t)yes, (float32x4_t)no);
+#else
     return (vf)((mask & (vi)yes) | (~mask & (vi)no));
+#endif
 }
 
 /* a < x ? x : a, so a NaN in x is dropped and a NaN in a stays. */
@@ -94,6 +106,8 @@ FN bool any_above(vf x, vf limit)
     return _mm512_cmp_ps_mask((__m512)x, (__m512)limit, _CMP_GT_OQ) != 0;
 #elif defined(__AVX2__)
     return _mm256_movemask_ps(_mm256_cmp_ps((__m256)x, (__m256)limit, _CMP_GT_OQ)) != 0;
+#elif defined(CLA_NEON)
+    return vmaxvq_u32((uint32x4_t)(x > limit)) != 0;
 #else
     const vi above = x > limit;
     int32_t any = 0;
@@ -139,6 +153,8 @@ FN vf f16_lanes(vh h)
     return (vf)_mm512_cvtph_ps((__m256i)h);
 #elif defined(__AVX2__)
     return (vf)_mm256_cvtph_ps((__m128i)h);
+#elif defined(CLA_NEON)
+    return (vf)vcvt_f32_f16((float16x4_t)h);
 #else
     const vu wide = __builtin_convertvector(h, vu);
     const vu sign = (wide & 0x8000u) << 16, rest = wide & 0x7fffu;
@@ -157,6 +173,9 @@ FN vf i8_lanes(vb x)
     return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32((__m128i)x));
 #elif defined(__AVX2__)
     return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_set_epi64x(0, (int64_t)x)));
+#elif defined(CLA_NEON)
+    const int16x8_t wide = vmovl_s8((int8x8_t)vdup_n_s32((int32_t)x));
+    return (vf)vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
 #else
     return __builtin_convertvector(__builtin_convertvector(x, vi), vf);
 #endif
@@ -168,6 +187,9 @@ FN vi u8_lanes(vub x)
     return (vi)_mm512_cvtepu8_epi32((__m128i)x);
 #elif defined(__AVX2__)
     return (vi)_mm256_cvtepu8_epi32(_mm_set_epi64x(0, (int64_t)x));
+#elif defined(CLA_NEON)
+    const uint16x8_t wide = vmovl_u8((uint8x8_t)vdup_n_s32((int32_t)x));
+    return (vi)vmovl_u16(vget_low_u16(wide));
 #else
     return __builtin_convertvector(x, vi);
 #endif
@@ -222,6 +244,8 @@ FN vh to_f16_lanes(vf x)
     return (vh)_mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT);
 #elif defined(__AVX2__)
     return (vh)_mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT);
+#elif defined(CLA_NEON)
+    return (vh)vcvt_f16_f32((float32x4_t)x);
 #else
     const vu bits = (vu)x, size = bits & 0x7fffffffu, sign = (bits >> 16) & 0x8000u;
     const vu normal = (size - (112u << 23) + 0xfffu + ((size >> 13) & 1u)) >> 13;

@@ -12,7 +12,8 @@
 
 #include "layout.h"
 
-extern const cla_linear_ops cla_linear_ops_portable, cla_linear_ops_avx2, cla_linear_ops_avx512;
+extern const cla_linear_ops cla_linear_ops_portable, cla_linear_ops_avx2, cla_linear_ops_avx512,
+    cla_linear_ops_neon;
 
 const cla_linear_ops *cla_linear_ops_of(cla_isa isa)
 {
@@ -28,6 +29,12 @@ const cla_linear_ops *cla_linear_ops_of(cla_isa isa)
     case CLA_ISA_AVX512:
 #if defined(CLA_HAVE_AVX512)
         return &cla_linear_ops_avx512;
+#else
+        break;
+#endif
+    case CLA_ISA_NEON:
+#if defined(CLA_HAVE_NEON)
+        return &cla_linear_ops_neon;
 #else
         break;
 #endif

@@ -14,7 +14,7 @@ extern const cla_linear_ops CLA_LINEAR_OPS;
 #define LD CLA_LINEAR_LD
 
 /* Rows (or features) of a product: ROWS times two vectors of sums stay in registers. */
-#if LANES == 16
+#if REGISTERS == 32
 #define ROWS 8
 #else
 #define ROWS 4

@@ -5,8 +5,8 @@
 
 #include "lanes.h"
 
-/* Two vectors of sums a row: 24 of 32 registers with AVX-512, 12 of 16 otherwise. */
-#if LANES == 16
+/* Two vectors of sums a row: 24 of 32 registers, or 12 of 16. */
+#if REGISTERS == 32
 #define BLOCK_ROWS 12
 #else
 #define BLOCK_ROWS 6

@@ -149,8 +149,8 @@ static void pack_rows(const cla_proj *p, int row, int first, int n, float *to)
 /* ------------------------------------------------------------------------------------------ */
 /* Product of packed blocks                                                                   */
 
-/* Two vectors of sums a row: 24 of 32 registers with AVX-512, 12 of 16 otherwise. */
-#if LANES == 16
+/* Two vectors of sums a row: 24 of 32 registers, or 12 of 16. */
+#if REGISTERS == 32
 #define ROWS 12
 #else
 #define ROWS 6

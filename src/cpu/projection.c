@@ -11,7 +11,8 @@
 #include "layout.h"
 #include "proj.h"
 
-extern const cla_proj_ops cla_proj_ops_portable, cla_proj_ops_avx2, cla_proj_ops_avx512;
+extern const cla_proj_ops cla_proj_ops_portable, cla_proj_ops_avx2, cla_proj_ops_avx512,
+    cla_proj_ops_neon;
 
 /* NULL where it was not compiled in. */
 const cla_proj_ops *cla_proj_ops_of(cla_isa isa)
@@ -28,6 +29,12 @@ const cla_proj_ops *cla_proj_ops_of(cla_isa isa)
     case CLA_ISA_AVX512:
 #if defined(CLA_HAVE_AVX512)
         return &cla_proj_ops_avx512;
+#else
+        break;
+#endif
+    case CLA_ISA_NEON:
+#if defined(CLA_HAVE_NEON)
+        return &cla_proj_ops_neon;
 #else
         break;
 #endif
