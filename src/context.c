@@ -56,12 +56,7 @@ void cla_ctx_release(clattn_ctx *ctx)
 static clattn_status open_native(clattn_ctx *ctx, const struct clattn_ctx_params *params)
 {
     const cla_env env = cla_env_read();
-    ctx->cpu = (cla_cpu){
-        .threads = params->num_threads ? params->num_threads
-                 : env.num_threads     ? env.num_threads
-                                       : cla_cpu_cores(),
-        .isa = cla_cpu_isa(env.isa),
-    };
+    ctx->cpu = cla_cpu_of(params->num_threads ? params->num_threads : env.num_threads, env.isa);
     ctx->dev = (cla_dev){ .caps = 0 };
     cla_cpu_probe(&ctx->cpu, &ctx->dev);
     return CLATTN_OK;

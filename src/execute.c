@@ -51,13 +51,13 @@ static clattn_status attach_workspace(clattn_plan *plan, void *problem)
 
 static clattn_status run_native(clattn_plan *plan, const void *problem)
 {
-    for (int i = 0; i < plan->num_choices; i++) {
-        const cla_choice *choice = &plan->choices[i];
-        CLA_REQUIRE(plan->ctx,
-                    choice->kernel->native(&plan->ctx->cpu, problem, choice->t) == CLATTN_OK,
-                    CLATTN_ERR_MEMORY, "%s: out of host memory in %s", plan->op->name,
-                    choice->kernel->name);
-    }
+    const cla_choice *choice = plan->choices, *end = choice + plan->num_choices;
+    cla_cpu cpu = cla_cpu_begin(&plan->ctx->cpu);
+    while (choice < end && choice->kernel->native(&cpu, problem, choice->t) == CLATTN_OK)
+        choice++;
+    cla_cpu_end();
+    CLA_REQUIRE(plan->ctx, choice == end, CLATTN_ERR_MEMORY, "%s: out of host memory in %s",
+                plan->op->name, choice->kernel->name);
     return CLATTN_OK;
 }
 

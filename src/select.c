@@ -28,8 +28,7 @@ static cla_cl_device native_device(void)
 {
     cla_cl_device d = { NULL, NULL, { .caps = 0 } };
     const cla_env env = cla_env_read();
-    const cla_cpu cpu = { env.num_threads ? env.num_threads : cla_cpu_cores(),
-                          cla_cpu_isa(env.isa) };
+    const cla_cpu cpu = cla_cpu_of(env.num_threads, env.isa);
     cla_cpu_probe(&cpu, &d.dev);
     return d;
 }

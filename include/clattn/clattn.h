@@ -25,7 +25,10 @@
  *            written, and the context can be used again. The library never aborts, exits or
  *            prints.
  * Threads    One thread at a time per context and the objects made from it; contexts are
- *            independent of each other.
+ *            independent of each other. Those on the native CPU for which nobody said how many
+ *            threads they have (num_threads, CLATTN_NUM_THREADS) share the cores that OpenMP may
+ *            use: each call takes its part of them while others are at work, and one inside a
+ *            parallel region. Floating-point modes are as before when a call returns.
  * Processes  A context must not cross fork(): every call on it in the child fails with
  *            CLATTN_ERR_DEVICE.
  */
@@ -178,7 +181,7 @@ struct clattn_ctx_params {
      * CLATTN_DEVICE, else the best device (a GPU, else the native CPU).
      */
     const char *device;
-    int num_threads;       /**< native CPU; 0: CLATTN_NUM_THREADS, else one per core */
+    int num_threads;       /**< native CPU; 0: CLATTN_NUM_THREADS, else one per core, shared */
     clattn_log_fn log;     /**< may be NULL; also told why clattn_ctx_create() failed */
     void *log_user;
     clattn_log_level log_level; /**< lines above it are dropped; errors always pass */

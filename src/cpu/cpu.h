@@ -16,7 +16,18 @@ typedef enum cla_isa {
 typedef struct cla_cpu {
     int threads;
     cla_isa isa;
+    bool shared; /* nobody said how many threads: calls of several contexts share the cores */
 } cla_cpu;
+
+/* wanted threads; 0: one per core, or fewer if OpenMP was told so, shared. */
+cla_cpu cla_cpu_of(int wanted, const char *isa);
+
+/*
+ * A call begins: the CPU with the threads that are its part. Where the cores are shared, that is
+ * fewer when other calls are at work, and one inside a parallel region of the caller.
+ */
+cla_cpu cla_cpu_begin(const cla_cpu *cpu);
+void cla_cpu_end(void);
 
 /* The best instruction set of this machine, or the lower one that CLATTN_ISA ("portable", "avx2",
  * "avx512", "neon") asks for. */
