@@ -76,6 +76,34 @@ wish() {
     say "Not available here: $1. Left out: $2."
 }
 
+# fetch_arm64 FOLDER PACKAGE...: unpacks packages of 64-bit ARM into FOLDER, for what is compiled
+# for it here. The system's own list of architectures stays as it is.
+fetch_arm64() {
+    arm64=$1
+    shift
+    if [ -d "$arm64" ] || ! installed gcc-aarch64-linux-gnu; then
+        return 0
+    fi
+    say "Fetching, into ${arm64##*/}/: $*"
+    parts=$(mktemp -d)
+    mkdir -p "$parts/lists/partial" "$parts/archives/partial" "$parts/root"
+    : >"$parts/status"
+    arm64_apt() {
+        apt-get -q -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Dir::State="$parts" \
+            -o Dir::State::status="$parts/status" -o Dir::Cache="$parts" -o APT::Sandbox::User= \
+            -o Acquire::Retries=3 "$@"
+    }
+    if (cd "$parts" && arm64_apt update && arm64_apt download "$@") >"$parts/log" 2>&1; then
+        for package in "$parts"/*.deb; do
+            dpkg-deb -x "$package" "$parts/root"
+        done
+        mv "$parts/root" "$arm64"
+    else
+        say "Not available here: these packages of 64-bit ARM. Left out: tests on 64-bit ARM."
+    fi
+    rm -rf "$parts"
+}
+
 # Sets MESON to a meson of at least MESON_WANTED. Ubuntu 22.04 has an older one: then a private
 # copy goes to the folder $1.
 find_meson() {
@@ -111,6 +139,10 @@ setup_test() {
     wish chromium 'heatmap pages in a browser'
     wish oclgrind 'the race and bounds checks under oclgrind'
     wish mesa-opencl-icd 'tests on rusticl'
+    wish gcc-aarch64-linux-gnu 'tests on 64-bit ARM'
+    wish libc6-dev-arm64-cross 'tests on 64-bit ARM'
+    wish 'qemu-user|qemu-user-static' 'tests on 64-bit ARM'
+    fetch_arm64 "$root/build-arm64-libs" check libsubunit0 libsubunit-dev libjansson4 libjansson-dev
     wish intel-opencl-icd 'compile gates for Intel GPUs'
     wish 'clang-15|clang' 'kernel lint and compile gates for AMD GPUs'
     wish 'rocm-device-libs|rocm-device-libs-17' 'compile gates for AMD GPUs'
