@@ -197,6 +197,19 @@ FN vi u8_lanes(vub x)
 
 FN size_t bytes_of(int type) { return type == CLATTN_F32 ? 4 : 2; }
 
+/*
+ * f(type, ...) with the dtype as a constant, so that f is compiled for each: of tensors; of what
+ * has elements of whole bytes; of all that caches and weights are stored as.
+ */
+#define BY_FLOAT(f, type, ...)                                    \
+    ((type) == CLATTN_F16    ? f(CLATTN_F16, __VA_ARGS__)         \
+     : (type) == CLATTN_BF16 ? f(CLATTN_BF16, __VA_ARGS__)        \
+                             : f(CLATTN_F32, __VA_ARGS__))
+#define BY_BYTES(f, type, ...) \
+    ((type) == CLATTN_I8 ? f(CLATTN_I8, __VA_ARGS__) : BY_FLOAT(f, type, __VA_ARGS__))
+#define BY_STORED(f, type, ...) \
+    ((type) == CLATTN_I4 ? f(CLATTN_I4, __VA_ARGS__) : BY_BYTES(f, type, __VA_ARGS__))
+
 FN vf load(int type, const void *p)
 {
     if (type == CLATTN_F16)

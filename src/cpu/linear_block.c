@@ -313,13 +313,7 @@ FN void store_rows_of(const int type, const cla_linear_task *t, char *o, int64_t
 static void store_rows(const cla_linear_task *t, int h, int row, int n)
 {
     const int64_t stride = t->p->o.stride[2] * (int64_t)bytes_of(t->p->out_type);
-    char *first = o_row(t, h, row);
-    if (t->p->out_type == CLATTN_F16)
-        store_rows_of(CLATTN_F16, t, first, stride, n);
-    else if (t->p->out_type == CLATTN_BF16)
-        store_rows_of(CLATTN_BF16, t, first, stride, n);
-    else
-        store_rows_of(CLATTN_F32, t, first, stride, n);
+    BY_FLOAT(store_rows_of, t->p->out_type, t, o_row(t, h, row), stride, n);
 }
 
 /* The tiles of a product with this many rows. */

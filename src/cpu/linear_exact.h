@@ -39,13 +39,7 @@ FN void exact_rows_of(const int type, const cla_linear_task *t, double *z, rows_
 
 static void exact_rows(const cla_linear_task *t, double *z, rows_of_head q, rows_of_head k)
 {
-    float *den = t->scratch + t->at.den;
-    if (t->p->in_type == CLATTN_F16)
-        exact_rows_of(CLATTN_F16, t, z, q, k, den);
-    else if (t->p->in_type == CLATTN_BF16)
-        exact_rows_of(CLATTN_BF16, t, z, q, k, den);
-    else
-        exact_rows_of(CLATTN_F32, t, z, q, k, den);
+    BY_FLOAT(exact_rows_of, t->p->in_type, t, z, q, k, t->scratch + t->at.den);
 }
 
 /* The running z of a task, from that of its state; the space behind it is for one chunk's. */

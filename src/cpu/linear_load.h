@@ -105,12 +105,7 @@ FN void load_rows_as(const int type, const cla_linear_task *t, rows_of_head in, 
 /* Mapped rows (raw for poly2) of key_ld floats; what is past D in the last vector is 0. */
 static void load_rows(const cla_linear_task *t, rows_of_head in, float factor, float *out)
 {
-    if (t->p->in_type == CLATTN_F16)
-        load_rows_as(CLATTN_F16, t, in, factor, out);
-    else if (t->p->in_type == CLATTN_BF16)
-        load_rows_as(CLATTN_BF16, t, in, factor, out);
-    else
-        load_rows_as(CLATTN_F32, t, in, factor, out);
+    BY_FLOAT(load_rows_as, t->p->in_type, t, in, factor, out);
 }
 
 /* n rows become columns, out[d][row]; rows up to a whole vector are read with them. */
@@ -148,11 +143,7 @@ FN bool load_values_of(const int type, const cla_linear_task *t, rows_of_head in
 static bool load_values(const cla_linear_task *t, int key, int n, float *out)
 {
     const rows_of_head in = rows_of(t, &t->p->v, t->hk, (int64_t)t->seq.k0 + key, n);
-    if (t->p->in_type == CLATTN_F16)
-        return load_values_of(CLATTN_F16, t, in, out);
-    if (t->p->in_type == CLATTN_BF16)
-        return load_values_of(CLATTN_BF16, t, in, out);
-    return load_values_of(CLATTN_F32, t, in, out);
+    return BY_FLOAT(load_values_of, t->p->in_type, t, in, out);
 }
 
 #endif

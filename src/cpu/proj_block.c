@@ -4,7 +4,7 @@
  * weights in place, and what happens to sums before they are stored. Compiled once per instruction
  * set; CLA_PROJ_OPS names the table.
  */
-#include "proj_lanes.h"
+#include "proj_finish.h"
 
 extern const cla_proj_ops CLA_PROJ_OPS;
 
@@ -76,23 +76,7 @@ FN void pack_typed(const int type, const cla_proj *p, const cla_proj_part *part,
 static void pack_weights(const cla_proj *p, const cla_proj_part *part, int slot, int first, int n,
                          float *to)
 {
-    switch (p->w_type) {
-    case CLATTN_F16:
-        pack_typed(CLATTN_F16, p, part, slot, first, n, to);
-        break;
-    case CLATTN_BF16:
-        pack_typed(CLATTN_BF16, p, part, slot, first, n, to);
-        break;
-    case CLATTN_I8:
-        pack_typed(CLATTN_I8, p, part, slot, first, n, to);
-        break;
-    case CLATTN_I4:
-        pack_typed(CLATTN_I4, p, part, slot, first, n, to);
-        break;
-    default:
-        pack_typed(CLATTN_F32, p, part, slot, first, n, to);
-        break;
-    }
+    BY_STORED(pack_typed, p->w_type, p, part, slot, first, n, to);
 }
 
 static void fetch_weights(const cla_proj *p, const cla_proj_part *part, int slot, int first, int n)
@@ -133,17 +117,7 @@ FN void pack_rows_of(const int type, const cla_proj *p, int row, int first, int 
 
 static void pack_rows(const cla_proj *p, int row, int first, int n, float *to)
 {
-    switch (p->in_type) {
-    case CLATTN_F16:
-        pack_rows_of(CLATTN_F16, p, row, first, n, to);
-        break;
-    case CLATTN_BF16:
-        pack_rows_of(CLATTN_BF16, p, row, first, n, to);
-        break;
-    default:
-        pack_rows_of(CLATTN_F32, p, row, first, n, to);
-        break;
-    }
+    BY_FLOAT(pack_rows_of, p->in_type, p, row, first, n, to);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -370,34 +344,13 @@ FN void dots_along_k(const int type, const cla_proj_call *c, const cla_proj_part
     }
 }
 
-FN void dots_typed(const int type, const cla_proj_call *c, int part, int slot, int row, int rows,
-                   float *sums)
-{
-    if (c->p->w_along == CLA_W_ALONG_M)
-        dots_along_m(type, c, &c->p->part[part], slot, row, rows, sums);
-    else
-        dots_along_k(type, c, &c->p->part[part], slot, row, rows, sums);
-}
-
 static void dots(const cla_proj_call *c, int part, int slot, int row, int rows, float *sums)
 {
-    switch (c->p->w_type) {
-    case CLATTN_F16:
-        dots_typed(CLATTN_F16, c, part, slot, row, rows, sums);
-        break;
-    case CLATTN_BF16:
-        dots_typed(CLATTN_BF16, c, part, slot, row, rows, sums);
-        break;
-    case CLATTN_I8:
-        dots_typed(CLATTN_I8, c, part, slot, row, rows, sums);
-        break;
-    case CLATTN_I4:
-        dots_along_m(CLATTN_I4, c, &c->p->part[part], slot, row, rows, sums);
-        break;
-    default:
-        dots_typed(CLATTN_F32, c, part, slot, row, rows, sums);
-        break;
-    }
+    const cla_proj_part *of = &c->p->part[part];
+    if (c->p->w_along == CLA_W_ALONG_M)
+        BY_STORED(dots_along_m, c->p->w_type, c, of, slot, row, rows, sums);
+    else
+        BY_BYTES(dots_along_k, c->p->w_type, c, of, slot, row, rows, sums);
 }
 
 static int wide_dots(const cla_proj_call *c, int index, int slot, int panels, int row, float *sums)
@@ -409,134 +362,8 @@ static int wide_dots(const cla_proj_call *c, int index, int slot, int panels, in
     const float *x = c->x + (size_t)row * c->x_ld;
     if (n == 0 || p->w_type == CLATTN_I4 || !lie_together(p, part, slot, columns))
         return 0;
-    switch (p->w_type) {
-    case CLATTN_F16:
-        add_wide(CLATTN_F16, p, part, slot, columns, x, sums);
-        break;
-    case CLATTN_BF16:
-        add_wide(CLATTN_BF16, p, part, slot, columns, x, sums);
-        break;
-    case CLATTN_I8:
-        add_wide(CLATTN_I8, p, part, slot, columns, x, sums);
-        break;
-    default:
-        add_wide(CLATTN_F32, p, part, slot, columns, x, sums);
-        break;
-    }
+    BY_BYTES(add_wide, p->w_type, p, part, slot, columns, x, sums);
     return n;
-}
-
-/* ------------------------------------------------------------------------------------------ */
-/* Results                                                                                    */
-
-/* What the rows of 32 slots share. */
-typedef struct strip {
-    int count;
-    bool together;                     /* side by side in a row of y */
-    cla_column column[CLA_PROJ_PANEL]; /* together and not turned: only the first */
-    float bias[CLA_PROJ_PANEL];
-} strip;
-
-static void strip_init(strip *s, const cla_proj *p, const cla_proj_part *part, int slot)
-{
-    const int left = part->out - slot;
-    s->count = left < CLA_PROJ_PANEL ? left : CLA_PROJ_PANEL;
-    s->together =
-        !(part->flags & CLA_PROJ_NEOX) && slot / part->K == (slot + s->count - 1) / part->K;
-    const bool plain = s->together && !(part->flags & CLA_PROJ_ROTARY);
-    s->column[0] = cla_column_of(part, slot);
-    for (int j = 1; j < s->count && !plain; j++)
-        s->column[j] = cla_column_of(part, slot + j);
-    for (int j = 0; j < s->count && (part->flags & CLA_PROJ_BIAS); j++) {
-        const cla_column c =
-            plain ? (cla_column){ s->column[0].h, s->column[0].k + j } : s->column[j];
-        s->bias[j] = load_one(p->bias_type,
-                              element(&part->bias, p->bias_type, c.h * part->bias.stride[0] + c.k));
-    }
-}
-
-static void rotate(const float *turns, const strip *s, bool halves, float *z)
-{
-    for (int j = 0; j < s->count; j += 2) {
-        const float *cs = turns + 2 * (halves ? s->column[j].k : s->column[j].k / 2);
-        const float u = z[j], v = z[j + 1];
-        z[j] = u * cs[0] - v * cs[1];
-        z[j + 1] = u * cs[1] + v * cs[0];
-    }
-}
-
-/* One row: y = z + residual. */
-FN void put_typed(const int type, const cla_proj *p, const cla_proj_part *part, const strip *s,
-                  int b, int n, const float *z)
-{
-    const cla_column first = s->column[0];
-    char *y = element(&part->y, type, at_output(p, part, b, n, first));
-    const char *residual =
-        part->flags & CLA_PROJ_RESIDUAL
-            ? element(&part->residual, p->residual_type, at_row(&part->residual, b, n, first))
-            : NULL;
-    for (int j = 0; j < s->count; j += LANES) {
-        vf x = load_f32(z + j);
-        if (residual)
-            x += load_first(p->residual_type, residual + (size_t)j * bytes_of(p->residual_type),
-                            s->count - j);
-        store_first(type, y + (size_t)j * bytes_of(type), x, s->count - j);
-    }
-}
-
-static void put_together(const cla_proj *p, const cla_proj_part *part, const strip *s, int b, int n,
-                         const float *z)
-{
-    switch (p->out_type) {
-    case CLATTN_F16:
-        put_typed(CLATTN_F16, p, part, s, b, n, z);
-        break;
-    case CLATTN_BF16:
-        put_typed(CLATTN_BF16, p, part, s, b, n, z);
-        break;
-    default:
-        put_typed(CLATTN_F32, p, part, s, b, n, z);
-        break;
-    }
-}
-
-static void put_apart(const cla_proj *p, const cla_proj_part *part, const strip *s, int b, int n,
-                      float *z)
-{
-    for (int j = 0; j < s->count; j++) {
-        if (part->flags & CLA_PROJ_RESIDUAL)
-            z[j] +=
-                load_one(p->residual_type, element(&part->residual, p->residual_type,
-                                                   at_row(&part->residual, b, n, s->column[j])));
-        store_first(p->out_type,
-                    element(&part->y, p->out_type, at_output(p, part, b, n, s->column[j])),
-                    splat(z[j]), 1);
-    }
-}
-
-static void finish(const cla_proj_call *c, int index, int slot, int row, int rows, float *sums)
-{
-    const cla_proj *p = c->p;
-    const cla_proj_part *part = &p->part[index];
-    strip s;
-    strip_init(&s, p, part, slot);
-    int b = row / p->N, n = row % p->N;
-    for (int r = 0; r < rows; r++, sums += CLA_PROJ_PANEL) {
-        if (part->flags & CLA_PROJ_BIAS)
-            for (int j = 0; j < s.count; j++)
-                sums[j] += s.bias[j];
-        if (part->flags & CLA_PROJ_ROTARY)
-            rotate(c->turns[index] + (size_t)(row + r) * part->K, &s, part->flags & CLA_PROJ_NEOX,
-                   sums);
-        if (s.together)
-            put_together(p, part, &s, b, n, sums);
-        else
-            put_apart(p, part, &s, b, n, sums);
-        if (++n == p->N) {
-            n = 0;
-            b++;
-        }
-    }
 }
 
 const cla_proj_ops CLA_PROJ_OPS = {

@@ -49,11 +49,7 @@ FN float load_one(int type, const char *at)
 FN vf load_x(int type, const char *row, int m, int M)
 {
     const char *at = row + (size_t)m * bytes_of(type);
-    if (type == CLATTN_F16)
-        return load_first(CLATTN_F16, at, M - m);
-    if (type == CLATTN_BF16)
-        return load_first(CLATTN_BF16, at, M - m);
-    return load_first(CLATTN_F32, at, M - m);
+    return BY_FLOAT(load_first, type, at, M - m);
 }
 
 /* ------------------------------------------------------------------------------------------ */
