@@ -209,6 +209,12 @@ static const proj_spec shapes[] = {
       .in = CLATTN_BF16,
       .w_layout = W_FLAT,
       .part = { { .H = 1, .K = 33 } } },
+    { .name = "bf16, more rows than are packed at once",
+      .B = 1,
+      .N = 1100,
+      .M = 8192,
+      .part = { { .H = 1, .K = 1 } },
+      .in = CLATTN_BF16 },
 };
 
 static void check_config(void *user, const cla_kernel *kernel, const void *problem, const int *t)

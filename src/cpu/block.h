@@ -79,6 +79,7 @@ typedef struct cla_block_ops {
     float (*read)(const float *p, size_t n);
 } cla_block_ops;
 
+/* NULL where it was not compiled in. */
 const cla_block_ops *cla_block_ops_of(cla_isa isa);
 
 /*

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "block.h"
+#include "isa.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -27,32 +28,10 @@ const char *cla_isa_name(cla_isa isa)
     return isa_names[isa];
 }
 
-/* NULL where it was not compiled in. */
 const cla_block_ops *cla_block_ops_of(cla_isa isa)
 {
-    switch (isa) {
-    case CLA_ISA_PORTABLE:
-        return &cla_block_ops_portable;
-    case CLA_ISA_AVX2:
-#if defined(CLA_HAVE_AVX2)
-        return &cla_block_ops_avx2;
-#else
-        break;
-#endif
-    case CLA_ISA_AVX512:
-#if defined(CLA_HAVE_AVX512)
-        return &cla_block_ops_avx512;
-#else
-        break;
-#endif
-    case CLA_ISA_NEON:
-#if defined(CLA_HAVE_NEON)
-        return &cla_block_ops_neon;
-#else
-        break;
-#endif
-    }
-    return NULL;
+    static const cla_block_ops *const tables[] = CLA_TABLES(cla_block_ops);
+    return tables[isa];
 }
 
 static cla_isa best_isa(void)

@@ -5,6 +5,7 @@
  * several segments only where there are too few heads for the cores; their states are then made
  * first, and summed in order.
  */
+#include "isa.h"
 #include "linear.h"
 
 #include <math.h>
@@ -17,29 +18,8 @@ extern const cla_linear_ops cla_linear_ops_portable, cla_linear_ops_avx2, cla_li
 
 const cla_linear_ops *cla_linear_ops_of(cla_isa isa)
 {
-    switch (isa) {
-    case CLA_ISA_PORTABLE:
-        return &cla_linear_ops_portable;
-    case CLA_ISA_AVX2:
-#if defined(CLA_HAVE_AVX2)
-        return &cla_linear_ops_avx2;
-#else
-        break;
-#endif
-    case CLA_ISA_AVX512:
-#if defined(CLA_HAVE_AVX512)
-        return &cla_linear_ops_avx512;
-#else
-        break;
-#endif
-    case CLA_ISA_NEON:
-#if defined(CLA_HAVE_NEON)
-        return &cla_linear_ops_neon;
-#else
-        break;
-#endif
-    }
-    return NULL;
+    static const cla_linear_ops *const tables[] = CLA_TABLES(cla_linear_ops);
+    return tables[isa];
 }
 
 int cla_linear_key_ld(const cla_linear *p)

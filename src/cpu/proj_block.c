@@ -8,6 +8,9 @@
 
 extern const cla_proj_ops CLA_PROJ_OPS;
 
+/* Rows of packed x: [columns][12]; weights: [columns][32]. */
+enum { BLOCK = 12 };
+
 /* ------------------------------------------------------------------------------------------ */
 /* Packing                                                                                    */
 
@@ -74,7 +77,7 @@ FN void pack_typed(const int type, const cla_proj *p, const cla_proj_part *part,
 }
 
 static void pack_weights(const cla_proj *p, const cla_proj_part *part, int slot, int first, int n,
-                         float *to)
+                         void *to)
 {
     BY_STORED(pack_typed, p->w_type, p, part, slot, first, n, to);
 }
@@ -93,7 +96,6 @@ static void fetch_weights(const cla_proj *p, const cla_proj_part *part, int slot
 /* 12 rows at a time through squares of LANES. */
 FN void pack_rows_of(const int type, const cla_proj *p, int row, int first, int n, float *to)
 {
-    enum { BLOCK = CLA_PROJ_BLOCK };
     const char *from[BLOCK + LANES];
     for (int r = 0; r < BLOCK + LANES; r++)
         from[r] = x_row(p, row + r < p->rows ? row + r : p->rows - 1);
@@ -115,7 +117,7 @@ FN void pack_rows_of(const int type, const cla_proj *p, int row, int first, int 
         }
 }
 
-static void pack_rows(const cla_proj *p, int row, int first, int n, float *to)
+static void pack_rows(const cla_proj *p, int row, int first, int n, void *to)
 {
     BY_FLOAT(pack_rows_of, p->in_type, p, row, first, n, to);
 }
@@ -137,7 +139,7 @@ FN void multiply_part(const float *x, const float *w, int n, float *sums)
     for (int r = 0; r < ROWS; r++)
         for (int j = 0; j < 2; j++)
             s[r][j] = load_f32(sums + r * CLA_PROJ_PANEL + j * LANES);
-    for (int i = 0; i < n; i++, x += CLA_PROJ_BLOCK, w += CLA_PROJ_PANEL) {
+    for (int i = 0; i < n; i++, x += BLOCK, w += CLA_PROJ_PANEL) {
         const vf w0 = load_f32(w), w1 = load_f32(w + LANES);
         UNROLL
         for (int r = 0; r < ROWS; r++) {
@@ -152,11 +154,13 @@ FN void multiply_part(const float *x, const float *w, int n, float *sums)
             store_f32(sums + r * CLA_PROJ_PANEL + j * LANES, s[r][j]);
 }
 
-static void multiply(const float *x, const float *w, int n, float *sums)
+static void multiply(const void *x, const void *w, int n, int rows, float *sums)
 {
+    (void)rows; /* those past the last are there */
     for (int c = 0; c < CLA_PROJ_PANEL; c += 2 * LANES)
-        for (int r = 0; r < CLA_PROJ_BLOCK; r += ROWS)
-            multiply_part(x + r, w + c, n, sums + r * CLA_PROJ_PANEL + c);
+        for (int r = 0; r < BLOCK; r += ROWS)
+            multiply_part((const float *)x + r, (const float *)w + c, n,
+                          sums + r * CLA_PROJ_PANEL + c);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -367,10 +371,13 @@ static int wide_dots(const cla_proj_call *c, int index, int slot, int panels, in
 }
 
 const cla_proj_ops CLA_PROJ_OPS = {
-    .pack_weights = pack_weights,
-    .fetch_weights = fetch_weights,
-    .pack_rows = pack_rows,
-    .multiply = multiply,
+    .gemm = {
+        .pack_weights = pack_weights,
+        .fetch_weights = fetch_weights,
+        .pack_rows = pack_rows,
+        .multiply = multiply,
+        .finish = finish,
+    },
     .convert_row = convert_row,
     .dots = dots,
     .wide_dots = wide_dots,

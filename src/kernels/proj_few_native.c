@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* proj_few_native: projection on the native CPU. Source: src/cpu/projection.c, proj_block.c */
+/* proj_few_native: projection on the native CPU. Source: src/cpu/proj_few.c, proj_block.c */
 #include "cpu/proj.h"
 #include "kernel.h"
 

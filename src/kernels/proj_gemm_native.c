@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* proj_gemm_native: projection on the native CPU. Source: src/cpu/projection.c, proj_block.c */
+/* proj_gemm_native: projection on the native CPU. Source: src/cpu/proj_gemm.c, proj_block.c */
 #include "cpu/proj.h"
 #include "kernel.h"
 
@@ -17,7 +17,7 @@ static size_t bind(void *problem, const int *t)
     cla_proj *p = problem;
     (void)t;
     p->work_w = 0;
-    return cla_proj_gemm_floats(p) * sizeof(float);
+    return cla_proj_gemm_floats(p, &cla_proj_f32_tile) * sizeof(float);
 }
 
 static clattn_status native(struct cla_cpu *cpu, const void *problem, const int *t)
