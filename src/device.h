@@ -5,11 +5,12 @@
 
 #include <clattn/clattn.h>
 
-/* Capabilities a kernel may need; found by building and running a tiny kernel. */
+/* Capabilities a kernel may need; in OpenCL found by building and running a tiny kernel. */
 enum {
     CLA_CAP_FP16 = 1u << 0,
     CLA_CAP_FP64 = 1u << 1,
     CLA_CAP_SUBGROUPS = 1u << 2,
+    CLA_CAP_AMX = 1u << 3, /* native CPU: tiles of bf16 */
 };
 
 typedef struct cla_dev {

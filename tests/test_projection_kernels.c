@@ -44,6 +44,41 @@ static const proj_spec config_shapes[] = {
     { .name = "one", .B = 1, .N = 1, .M = 1, .part = { { .H = 1, .K = 1, .bias = true } } },
 };
 
+/* The same where nothing is compiled; configurations may be for some dtypes only. */
+static const proj_spec native_config_shapes[] = {
+    { .name = "bf16, q, k, v of many rows",
+      .B = 2,
+      .N = 83,
+      .M = 301,
+      ALL(CLATTN_ROTARY_NEOX, CLATTN_ROTARY_GPTJ),
+      .in = CLATTN_BF16,
+      .w_layout = W_FLAT },
+    { .name = "bf16, transposed",
+      .B = 1,
+      .N = 35,
+      .M = 75,
+      .part = { { .H = 1, .K = 70, .bias = true },
+                { .H = 1, .K = 18, .rotary = CLATTN_ROTARY_NEOX } },
+      .in = CLATTN_BF16,
+      .out = CLATTN_F32,
+      .w_layout = W_TRANSPOSED },
+    { .name = "i8 by bf16",
+      .B = 1,
+      .N = 12,
+      .M = 270,
+      .part = { { .H = 3, .K = 14, .rotary = CLATTN_ROTARY_NEOX } },
+      .in = CLATTN_BF16,
+      .w = CLATTN_I8 },
+    { .name = "i8 by bf16, transposed",
+      .B = 1,
+      .N = 17,
+      .M = 31,
+      .part = { { .H = 1, .K = 50 } },
+      .in = CLATTN_BF16,
+      .w = CLATTN_I8,
+      .w_layout = W_TRANSPOSED },
+};
+
 /* Each of these is compiled anew, in the dispatcher's choice. */
 static const proj_spec shapes[] = {
     { .name = "q, k, v of one row",
@@ -247,6 +282,9 @@ START_TEST(configurations)
 
     for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
         ran += check_shape(kernel, &config_shapes[i], scope.pairs);
+    for (size_t i = 0; i < sizeof native_config_shapes / sizeof native_config_shapes[0]; i++)
+        if (cla_kernel_is_native(kernel))
+            ran += check_shape(kernel, &native_config_shapes[i], scope.pairs);
     kernel_walk_report(&scope, kernel, ran);
 }
 END_TEST

@@ -10,6 +10,7 @@ typedef enum cla_isa {
     CLA_ISA_PORTABLE, /* what the compiler was told to assume */
     CLA_ISA_AVX2,     /* AVX2, FMA, F16C */
     CLA_ISA_AVX512,   /* AVX-512 F, BW, DQ, VL */
+    CLA_ISA_AMX,      /* that, AVX-512 BF16 and tiles of bf16 */
     CLA_ISA_NEON,     /* every 64-bit ARM */
 } cla_isa;
 
@@ -30,7 +31,7 @@ cla_cpu cla_cpu_begin(const cla_cpu *cpu);
 void cla_cpu_end(void);
 
 /* The best instruction set of this machine, or the lower one that CLATTN_ISA ("portable", "avx2",
- * "avx512", "neon") asks for. */
+ * "avx512", "amx", "neon") asks for. */
 cla_isa cla_cpu_isa(const char *wanted);
 const char *cla_isa_name(cla_isa isa);
 int cla_cpu_cores(void);

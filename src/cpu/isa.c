@@ -21,7 +21,7 @@
 extern const cla_block_ops cla_block_ops_portable, cla_block_ops_avx2, cla_block_ops_avx512,
     cla_block_ops_neon;
 
-static const char *const isa_names[] = { "portable", "avx2", "avx512", "neon" };
+static const char *const isa_names[] = { "portable", "avx2", "avx512", "amx", "neon" };
 
 const char *cla_isa_name(cla_isa isa)
 {
@@ -44,7 +44,7 @@ static cla_isa best_isa(void)
         return CLA_ISA_PORTABLE;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
         && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return CLA_ISA_AVX512;
+        return cla_amx_present() ? CLA_ISA_AMX : CLA_ISA_AVX512;
     return CLA_ISA_AVX2;
 #elif defined(__aarch64__)
     return CLA_ISA_NEON;
@@ -59,6 +59,8 @@ cla_isa cla_cpu_isa(const char *wanted)
     for (int i = CLA_ISA_PORTABLE; wanted && i < (int)isa; i++)
         if (strcmp(wanted, isa_names[i]) == 0)
             isa = (cla_isa)i;
+    if (isa == CLA_ISA_AMX && !cla_amx_permitted())
+        isa = CLA_ISA_AVX512;
     while (!cla_block_ops_of(isa))
         isa--;
     return isa;
@@ -136,6 +138,6 @@ void cla_cpu_probe(const cla_cpu *cpu, cla_dev *dev)
     if (pages > 0 && page > 0)
         info->global_bytes = info->max_alloc_bytes = (size_t)pages * (size_t)page;
     info->usable = info->fp16 = info->fp64 = info->denormals = true;
-    dev->caps = CLA_CAP_FP16 | CLA_CAP_FP64;
+    dev->caps = CLA_CAP_FP16 | CLA_CAP_FP64 | (cpu->isa == CLA_ISA_AMX ? CLA_CAP_AMX : 0);
     dev->max_items[0] = dev->max_items[1] = dev->max_items[2] = 1;
 }

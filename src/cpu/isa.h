@@ -22,11 +22,18 @@
 #define CLA_IF_NEON(table) NULL
 #endif
 
-/* An array by cla_isa; NULL where it was not compiled in. */
+/* An array by cla_isa; NULL where it was not compiled in. What AMX is not for is AVX-512. */
 #define CLA_TABLES(family)                                                                \
     {                                                                                     \
         &family##_portable, CLA_IF_AVX2(&family##_avx2), CLA_IF_AVX512(&family##_avx512), \
-            CLA_IF_NEON(&family##_neon)                                                   \
+            CLA_IF_AVX512(&family##_avx512), CLA_IF_NEON(&family##_neon)                  \
     }
+
+/*
+ * AMX: what the processor has and this library was compiled for; the leave of the operating system
+ * to use tile registers, which holds for all threads of the process.
+ */
+bool cla_amx_present(void);
+bool cla_amx_permitted(void);
 
 #endif

@@ -5,12 +5,12 @@
  * several segments only where there are too few heads for the cores; their states are then made
  * first, and summed in order.
  */
-#include "isa.h"
 #include "linear.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "isa.h"
 #include "layout.h"
 
 extern const cla_linear_ops cla_linear_ops_portable, cla_linear_ops_avx2, cla_linear_ops_avx512,

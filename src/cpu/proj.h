@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Projections on the native CPU, divided between proj_gemm.c and proj_few.c, which hand out work to
- * threads, and proj_block.c, which does it and is compiled once per instruction set.
+ * threads, and proj_block.c and proj_amx.c, which do it, each for its instruction sets.
  *
  * Columns of a part are numbered by slots, as in cl/proj.clh: slots 2i and 2i + 1 are the ones that
  * a rotary turns together.
@@ -100,6 +100,9 @@ double cla_proj_multiply_adds(const cla_proj *p);
 size_t cla_proj_turns_floats(const cla_proj *p);
 float *cla_proj_place_turns(cla_proj_call *c, float *at);
 void cla_proj_turn_row(const cla_proj_call *c, int row);
+
+/* Many rows of bf16 by AMX; CLATTN_ERR_UNSUPPORTED where it was not compiled in. */
+clattn_status cla_cpu_proj_amx(cla_cpu *cpu, const cla_proj *p, const cla_proj_tile *tile);
 
 /* Workspace in floats. */
 size_t cla_proj_gemm_floats(const cla_proj *p, const cla_proj_tile *tile);

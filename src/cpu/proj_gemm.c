@@ -11,6 +11,10 @@
 #include "layout.h"
 #include "proj.h"
 
+#if defined(CLA_HAVE_AMX)
+extern const cla_proj_gemm_ops cla_proj_amx_ops;
+#endif
+
 enum { X_BYTES = 16 << 20 }; /* of packed rows, unless a task needs more */
 
 static size_t up_to(size_t n, size_t multiple)
@@ -244,4 +248,15 @@ clattn_status cla_cpu_proj_gemm(cla_cpu *cpu, const cla_proj *p)
 {
     run(cpu, p, &cla_proj_ops_of(cpu->isa)->gemm, &cla_proj_f32_tile);
     return CLATTN_OK;
+}
+
+clattn_status cla_cpu_proj_amx(cla_cpu *cpu, const cla_proj *p, const cla_proj_tile *tile)
+{
+#if defined(CLA_HAVE_AMX)
+    run(cpu, p, &cla_proj_amx_ops, tile);
+    return CLATTN_OK;
+#else
+    (void)cpu, (void)p, (void)tile;
+    return CLATTN_ERR_UNSUPPORTED; /* no device has CLA_CAP_AMX then */
+#endif
 }
