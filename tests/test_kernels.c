@@ -37,13 +37,34 @@ static const attn_spec config_shapes[] = {
       .causal = CLATTN_CAUSAL_BOTTOM_RIGHT, .layout = LAYOUT_PADDED },
 };
 
+/* The same where nothing is compiled; configurations may be for some dtypes only. */
+#define ALL_OPTIONS                                                                            \
+    .mask = true, .bias = true, .alibi = true, .sinks = true, .softcap = 20, .poison_hidden = true
+static const int many_q[] = { 3, 0, 70, 1 }, many_k[] = { 35, 9, 300, 0 };
+static const int lens_pages[] = { 131, 0, 340, 1 };
+static const attn_spec native_config_shapes[] = {
+    { WIDTHS, .name = "bf16, causal, spread 30", .B = 1, .Hq = 4, .Hk = 2, .Nq = 65, .Nk = 300,
+      .in = CLATTN_BF16, .spread = 30, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT,
+      .poison_hidden = true },
+    { .name = "bf16, window, rising scores", .B = 1, .Hq = 11, .Hk = 1, .Nq = 37, .Nk = 611,
+      .D = 72, .Dv = 130, .in = CLATTN_BF16, .lse = true, .regime = REGIME_RISING, .spread = 10,
+      .window = true, .left = 170, .right = 11, .poison_hidden = true },
+    { .name = "bf16, spread 1000", .B = 2, .Hq = 8, .Hk = 2, .Nq = 130, .Nk = 257, .D = 64,
+      .Dv = 64, .in = CLATTN_BF16, .spread = 1000, .causal = CLATTN_CAUSAL_TOP_LEFT },
+    { ALL_OPTIONS, .name = "bf16, all options, ragged", .B = 4, .Hq = 2, .Hk = 1, .D = 32,
+      .Dv = 48, .in = CLATTN_BF16, .lens_q = many_q, .lens_k = many_k, .lse = true },
+    { .name = "bf16, mask by keys, padded", .B = 2, .Hq = 2, .Hk = 1, .Nq = 35, .Nk = 50,
+      .D = 1, .Dv = 3, .in = CLATTN_BF16, .scale = -0.5f, .mask = true, .layout = LAYOUT_PADDED },
+    { .name = "bf16 pages", .B = 4, .Hq = 4, .Hk = 2, .Nq = 19, .D = 40, .Dv = 24,
+      .in = CLATTN_BF16, .kv = CLATTN_BF16, .page_rows = 16, .lens_k = lens_pages, .lse = true,
+      .causal = CLATTN_CAUSAL_BOTTOM_RIGHT },
+};
+
 static const int lens_q[] = { 3, 0, 33, 1 }, lens_k[] = { 35, 9, 2, 0 };
 
 /* Compiled anew where widths, dtypes or options are. */
 #define D_80 \
     .D = 80, .Dv = 80, .in = CLATTN_F16, .out = CLATTN_F32, .lse = true, .mask = true, .bias = true
-#define ALL_OPTIONS                                                                            \
-    .mask = true, .bias = true, .alibi = true, .sinks = true, .softcap = 20, .poison_hidden = true
 static const attn_spec shapes[] = {
     { .name = "D 1", .B = 1, .Hq = 2, .Hk = 1, .Nq = 5, .Nk = 19, .D = 1, .Dv = 1 },
     { .name = "D 3, Dv 65", .B = 1, .Hq = 2, .Hk = 1, .Nq = 17, .Nk = 33, .D = 3, .Dv = 65,
@@ -135,6 +156,9 @@ START_TEST(configurations)
 
     for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
         ran += check_shape(kernel, config_shapes[i], scope.pairs);
+    for (size_t i = 0; i < sizeof native_config_shapes / sizeof native_config_shapes[0]; i++)
+        if (cla_kernel_is_native(kernel))
+            ran += check_shape(kernel, native_config_shapes[i], scope.pairs);
     kernel_walk_report(&scope, kernel, ran);
 }
 END_TEST

@@ -51,7 +51,7 @@ typedef struct call {
     const cla_block_ops *ops;
     cla_layout at;
     float *work;
-    int task_rows, tile_keys, split_keys;
+    cla_attn_sizes sizes;
     int64_t tasks; /* of one key head, at most */
 } call;
 
@@ -62,30 +62,51 @@ static size_t rows_of(const call *c, const cla_seq *seq)
 
 static bool is_packed(const call *c, const cla_seq *seq)
 {
-    return rows_of(c, seq) > (size_t)c->task_rows;
+    return rows_of(c, seq) > (size_t)(c->sizes.wide ? CLA_SPLIT_ROWS : c->sizes.rows);
 }
 
 /* Parts the keys of a sequence are split into; 1: not split. */
 static int parts_of(const call *c, const cla_seq *seq)
 {
-    if (rows_of(c, seq) > CLA_SPLIT_ROWS || seq->nk <= c->split_keys)
+    if (rows_of(c, seq) > CLA_SPLIT_ROWS || seq->nk <= c->sizes.split)
         return 1;
-    return (seq->nk + c->split_keys - 1) / c->split_keys;
+    return (seq->nk + c->sizes.split - 1) / c->sizes.split;
+}
+
+static int panel_keys(const call *c)
+{
+    return c->sizes.wide ? CLA_WIDE_KEYS : CLA_PANEL;
+}
+
+/* Number of the first panel of a sequence and head. */
+static size_t first_panel(const call *c, const cla_seq *seq, int hk)
+{
+    return c->at.panels * hk
+         + (c->p->ragged ? (size_t)(seq->k0 / panel_keys(c)) + seq->b
+                         : c->at.panels / c->p->B * seq->b);
 }
 
 static float *panels_of(const call *c, const cla_seq *seq, int hk)
 {
-    const size_t first = c->p->ragged ? (size_t)seq->k0 / CLA_PANEL + seq->b
-                                      : c->at.panels / c->p->B * seq->b;
-    return c->work + c->at.keys
-         + (c->at.panels * hk + first) * CLA_PANEL * (size_t)c->p->D;
+    return c->work + c->at.keys + first_panel(c, seq, hk) * CLA_PANEL * (size_t)c->p->D;
+}
+
+static cla_wide wide_of(const call *c, const cla_seq *seq, int hk)
+{
+    const size_t panel = first_panel(c, seq, hk);
+    return (cla_wide){
+        .keys = (char *)(c->work + c->at.keys) + panel * cla_wide_key_bytes(c->p),
+        .values = (char *)(c->work + c->at.values) + panel * cla_wide_value_bytes(c->p),
+        .finite = (unsigned char *)(c->work + c->at.finite) + panel,
+    };
 }
 
 /* Task number n of key head hk of a sequence; false when it has none. */
 static bool make_task(const call *c, int b, int hk, int64_t n, cla_task *t)
 {
     const cla_attn *p = c->p;
-    *t = (cla_task){ .p = p, .seq = cla_seq_of(p, b), .hk = hk, .tile_keys = c->tile_keys };
+    *t = (cla_task){ .p = p, .seq = cla_seq_of(p, b), .hk = hk };
+    t->tile_keys = is_packed(c, &t->seq) ? c->sizes.keys : c->sizes.few_keys;
     const size_t rows = rows_of(c, &t->seq);
     const int parts = parts_of(c, &t->seq);
     t->keys = (cla_range){ 0, t->seq.nk };
@@ -95,20 +116,23 @@ static bool make_task(const call *c, int b, int hk, int64_t n, cla_task *t)
             return false;
         const size_t part = ((size_t)b * p->Hk + hk) * c->at.splits + n;
         t->rows = (int)rows;
-        t->keys.begin = (int)n * c->split_keys;
-        t->keys.end = n + 1 < parts ? t->keys.begin + c->split_keys : t->seq.nk;
+        t->keys.begin = (int)n * c->sizes.split;
+        t->keys.end = n + 1 < parts ? t->keys.begin + c->sizes.split : t->seq.nk;
         t->part_o = c->work + c->at.part_o + part * c->at.part_rows * cla_value_ld(p);
         t->part_stat = c->work + c->at.part_stat + part * c->at.part_rows * 2;
         return rows > 0;
     }
     /* The last rows first: with a causal mask they have the most to do. */
-    const int64_t tasks = (int64_t)((rows + c->task_rows - 1) / c->task_rows);
+    const size_t most = (size_t)c->sizes.rows;
+    const int64_t tasks = (int64_t)((rows + most - 1) / most);
     if (n >= tasks)
         return false;
-    const size_t row = (size_t)(tasks - 1 - n) * c->task_rows;
+    const size_t row = (size_t)(tasks - 1 - n) * most;
     t->row = (int64_t)row;
-    t->rows = (int)(rows - row < (size_t)c->task_rows ? rows - row : (size_t)c->task_rows);
-    if (is_packed(c, &t->seq))
+    t->rows = (int)(rows - row < most ? rows - row : most);
+    if (is_packed(c, &t->seq) && c->sizes.wide)
+        t->wide = wide_of(c, &t->seq, hk);
+    else if (is_packed(c, &t->seq))
         t->panels = panels_of(c, &t->seq, hk);
     return true;
 }
@@ -118,10 +142,15 @@ enum { PACK_PANELS = 16 }; /* panels packed as one unit of work */
 static void pack_unit(const call *c, int b, int hk, int unit)
 {
     const cla_seq seq = cla_seq_of(c->p, b);
-    const int panels = (seq.nk + CLA_PANEL - 1) / CLA_PANEL, first = unit * PACK_PANELS;
+    const int panels = (seq.nk + panel_keys(c) - 1) / panel_keys(c), first = unit * PACK_PANELS;
     if (!is_packed(c, &seq) || first >= panels)
         return;
     const int count = panels - first < PACK_PANELS ? panels - first : PACK_PANELS;
+    if (c->sizes.wide) {
+        const cla_wide to = wide_of(c, &seq, hk);
+        c->ops->wide.pack(c->p, &seq, hk, first, count, &to);
+        return;
+    }
     c->ops->pack_keys(c->p, &seq, hk, first, count,
                       panels_of(c, &seq, hk) + (size_t)first * CLA_PANEL * c->p->D);
 }
@@ -129,7 +158,11 @@ static void pack_unit(const call *c, int b, int hk, int unit)
 static void attend_unit(const call *c, int b, int hk, int64_t unit)
 {
     cla_task task;
-    if (make_task(c, b, hk, unit, &task))
+    if (!make_task(c, b, hk, unit, &task))
+        return;
+    if (task.wide.keys)
+        c->ops->wide.attend(&task);
+    else
         c->ops->attend(&task);
 }
 
@@ -146,12 +179,14 @@ static void run(const call *c, int threads)
 {
     const cla_attn *p = c->p;
     const int64_t heads = (int64_t)p->B * p->Hk;
-    const int64_t pack = c->at.packs ? (p->Nk - 1) / (CLA_PANEL * PACK_PANELS) + 1 : 0;
+    const int64_t pack = c->at.packs ? (p->Nk - 1) / (panel_keys(c) * PACK_PANELS) + 1 : 0;
     const int64_t join = c->at.splits > 1 ? (int64_t)c->at.part_rows : 0;
     (void)threads; /* without OpenMP */
 #pragma omp parallel num_threads(threads)
     {
         const unsigned saved = cla_drop_subnormals();
+        if (c->sizes.wide)
+            c->ops->wide.begin();
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < heads * pack; i++)
             pack_unit(c, (int)(i / pack / p->Hk), (int)(i / pack % p->Hk), (int)(i % pack));
@@ -161,25 +196,37 @@ static void run(const call *c, int threads)
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < heads * join; i++)
             join_unit(c, (int)(i / join / p->Hk), (int)(i / join % p->Hk), (int)(i % join));
+        if (c->sizes.wide)
+            c->ops->wide.end();
         cla_keep_subnormals(saved);
     }
 }
 
-clattn_status cla_cpu_attention(cla_cpu *cpu, const cla_attn *p, const int *t)
+static clattn_status attend(cla_cpu *cpu, const cla_attn *p, const cla_attn_sizes *sizes)
 {
     call c = {
         .p = p,
         .ops = cla_block_ops_of(cpu->isa),
-        .at = cla_layout_of(p, t),
+        .at = cla_layout_of(p, sizes),
         .work = (float *)p->work.host + p->work_v,
-        .task_rows = t[CLA_NATIVE_ROWS],
-        .tile_keys = t[CLA_NATIVE_KEYS],
-        .split_keys = t[CLA_NATIVE_SPLIT],
+        .sizes = *sizes,
     };
     const int64_t rows = (int64_t)p->G * p->Nq;
-    c.tasks = (rows + c.task_rows - 1) / c.task_rows;
+    c.tasks = (rows + sizes->rows - 1) / sizes->rows;
     c.tasks = c.tasks > c.at.splits ? c.tasks : c.at.splits;
     const double work = (double)p->B * p->Hk * (double)rows * p->Nk * (p->D + p->Dv);
     run(&c, cla_threads(cpu, work));
     return CLATTN_OK;
+}
+
+clattn_status cla_cpu_attention(cla_cpu *cpu, const cla_attn *p, const int *t)
+{
+    const cla_attn_sizes sizes = cla_native_sizes(t);
+    return attend(cpu, p, &sizes);
+}
+
+clattn_status cla_cpu_attention_wide(cla_cpu *cpu, const cla_attn *p, const int *t)
+{
+    const cla_attn_sizes sizes = cla_wide_sizes(t);
+    return attend(cpu, p, &sizes);
 }

@@ -36,8 +36,8 @@ static void move_reference(const state *s, block *b, int r, float top)
         store_f32(o + c, load_f32(o + c) * shrink);
 }
 
-/* Scores of columns [begin, end) to p, in place. */
-static void softmax_tile(const state *s, block *b, int begin, int end, float *scores)
+/* Scores of columns [begin, end) to p in some dtype, from the start of each row: in place. */
+FN void softmax_rows(const int type, const state *s, block *b, int begin, int end, float *scores)
 {
     const vf to_log2 = splat(s->to_log2);
     for (int r = 0; r < b->rows; r++) {
@@ -51,12 +51,17 @@ static void softmax_tile(const state *s, block *b, int begin, int end, float *sc
         vf sum = { 0 };
         for (int c = begin; c < end; c += LANES) {
             const vf p = exp2_lanes((load_f32(x + c) - zero) * to_log2);
-            store_f32(x + c, p);
+            store(type, (char *)x + (size_t)c * bytes_of(type), p);
             sum += p;
         }
         float *sums = b->sums + (size_t)r * LANES;
         store_f32(sums, load_f32(sums) + sum);
     }
+}
+
+static void softmax_tile(const state *s, block *b, int begin, int end, float *scores)
+{
+    softmax_rows(CLATTN_F32, s, b, begin, end, scores);
 }
 
 /* Are all values of the tile finite? 0 times anything else is NaN. Looked at once per tile. */
@@ -182,11 +187,8 @@ static void finish_block(const state *s, const block *b, int first)
 static cla_range keys_of_task(const state *s)
 {
     cla_range any = { INT32_MAX, 0 };
-    for (int i = 0; i < s->num_blocks; i++) {
-        const cla_range keys = s->blocks[i].any;
-        any.begin = keys.begin < any.begin ? keys.begin : any.begin;
-        any.end = keys.end > any.end ? keys.end : any.end;
-    }
+    for (int i = 0; i < s->num_blocks; i++)
+        any = join_ranges(any, s->blocks[i].any);
     return any;
 }
 
@@ -234,6 +236,9 @@ static void join(const cla_task *t, int r, int count, size_t part_rows)
 }
 
 #include "block_argmax.h" /* shares the tiles above, and no more */
+#if defined(__AMX_BF16__)
+#include "block_amx.h" /* shares scores and softmax */
+#endif
 
 /* ------------------------------------------------------------------------------------------ */
 /* Probabilities                                                                              */
@@ -369,4 +374,12 @@ const cla_block_ops CLA_BLOCK_OPS = {
     .probs = probs,
     .multiply_add_rate = multiply_add_rate,
     .read = read_floats,
+#if defined(__AMX_BF16__)
+    .wide = {
+        .begin = wide_begin,
+        .end = wide_end,
+        .pack = pack_wide,
+        .attend = attend_wide,
+    },
+#endif
 };

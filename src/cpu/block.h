@@ -16,6 +16,10 @@ enum {
     CLA_SCORE_LD = CLA_TILE_KEYS + 16, /* row stride of scores; no multiple of a page */
     CLA_DIRECT_ROWS = 8,   /* rows per key head up to which keys are not packed at all */
     CLA_SPLIT_ROWS = 32,   /* rows per key head up to which the keys are split */
+    CLA_FEW_KEYS = 64,     /* keys of a tile, and of a part, for few rows unless tuned */
+    CLA_FEW_SPLIT = 1024,
+    CLA_WIDE_ROWS = 48,    /* rows that matrix units work on together, see block_amx.h */
+    CLA_WIDE_KEYS = 32,    /* keys of a panel for them */
 };
 
 /* One sequence: batch index, where its rows start in packed q and k, how many it has. */
@@ -32,6 +36,17 @@ typedef struct cla_range {
 
 cla_range cla_keys_of_row(const cla_attn *p, const cla_seq *seq, int i);
 
+/* Keys and values of a head packed for matrix units, from the sequence's first panel on. */
+typedef struct cla_wide {
+    char *keys, *values;   /* panels of cla_wide_key_bytes(), cla_wide_value_bytes() */
+    unsigned char *finite; /* are all values of a panel? */
+} cla_wide;
+
+/* Bytes of a query row, and of panels. */
+size_t cla_wide_row_bytes(const cla_attn *p);
+size_t cla_wide_key_bytes(const cla_attn *p);
+size_t cla_wide_value_bytes(const cla_attn *p);
+
 /*
  * Query rows of one key/value head over a range of its keys. The rows of all its query heads are
  * counted through: row r is row r % nq of query head hk * G + r / nq.
@@ -45,6 +60,7 @@ typedef struct cla_task {
     cla_range keys;       /* begin is a multiple of tile_keys */
     int tile_keys;        /* multiple of 16, <= CLA_TILE_KEYS */
     const float *panels;  /* keys of this head in panels; NULL: read them from k */
+    cla_wide wide;        /* attend of cla_wide_ops reads these instead */
     float *scratch;       /* cla_scratch_floats() of this thread, 64-byte aligned */
     float *part_o;        /* NULL: write o and lse; else sums [rows][value_ld] without division */
     float *part_stat;     /* and [rows][2]: reference score and sum */
@@ -60,6 +76,18 @@ typedef struct cla_scratch {
 } cla_scratch;
 
 cla_scratch cla_scratch_of(const cla_attn *p, int rows, int tile_keys);
+
+/* The same of attend_wide(). */
+cla_scratch cla_wide_scratch_of(const cla_attn *p, int rows, int tile_keys);
+
+/* Many rows of bf16 on matrix units; NULL where there are none. */
+typedef struct cla_wide_ops {
+    void (*begin)(void), (*end)(void); /* around the work of a thread */
+    /* Keys and values of panels [panel, panel + count) of a head. */
+    void (*pack)(const cla_attn *p, const cla_seq *seq, int hk, int panel, int count,
+                 const cla_wide *to);
+    void (*attend)(const cla_task *task);
+} cla_wide_ops;
 
 /* One instruction set. */
 typedef struct cla_block_ops {
@@ -77,6 +105,7 @@ typedef struct cla_block_ops {
     double (*multiply_add_rate)(long n);
     /* Sum of n floats, n a multiple of 64. */
     float (*read)(const float *p, size_t n);
+    cla_wide_ops wide;
 } cla_block_ops;
 
 /* NULL where it was not compiled in. */

@@ -98,17 +98,13 @@ static bool sees(const state *s, const block *b, int r, int key)
 }
 
 /*
- * Scores of the block against columns [begin, end) of the tile, multiples of 16, with -inf where a
+ * Makes scores of products in columns [begin, end) of the tile, multiples of 16, with -inf where a
  * row does not see a key. Returns whether some row may not see some of these keys.
  */
-static bool score_tile(const state *s, const block *b, int begin, int end, float *scores)
+static bool finish_scores(const state *s, const block *b, int begin, int end, float *scores)
 {
     const bool partial = s->p->has_mask || s->tile.begin + begin < b->all.begin
                       || s->tile.begin + end > b->all.end;
-    if (s->direct)
-        direct_scores(s, b, scores);
-    else
-        b->gemm->scores(b->q, s->tile.k, s->p->D, begin, end, scores);
     for (int r = 0; r < b->rows; r++) {
         float *x = scores + (size_t)r * CLA_SCORE_LD;
         if (!s->plain)
@@ -117,6 +113,16 @@ static bool score_tile(const state *s, const block *b, int begin, int end, float
             hide_row(s, b, r, begin, end, x);
     }
     return partial;
+}
+
+/* Scores of the block against these columns; returns as above. */
+static bool score_tile(const state *s, const block *b, int begin, int end, float *scores)
+{
+    if (s->direct)
+        direct_scores(s, b, scores);
+    else
+        b->gemm->scores(b->q, s->tile.k, s->p->D, begin, end, scores);
+    return finish_scores(s, b, begin, end, scores);
 }
 
 #endif

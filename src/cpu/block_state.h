@@ -192,6 +192,12 @@ FN cla_range intersect(cla_range a, cla_range b)
     return r;
 }
 
+/* From the first of both to the last. */
+FN cla_range join_ranges(cla_range a, cla_range b)
+{
+    return (cla_range){ a.begin < b.begin ? a.begin : b.begin, a.end > b.end ? a.end : b.end };
+}
+
 /* first counts rows of the task. */
 static void block_init(state *s, block *b, int first, int rows)
 {
@@ -220,12 +226,13 @@ static void block_init(state *s, block *b, int first, int rows)
     }
 }
 
-static void state_init(state *s, const cla_task *t)
+/* All but the queries. */
+static void state_begin(state *s, const cla_task *t, cla_scratch at)
 {
     const cla_attn *p = t->p;
     s->task = t;
     s->p = p;
-    s->at = cla_scratch_of(p, t->rows, t->tile_keys);
+    s->at = at;
     s->plain = scores_plain(p);
     s->to_log2 = scores_to_log2(p);
     s->value_ld = cla_value_ld(p);
@@ -234,15 +241,20 @@ static void state_init(state *s, const cla_task *t)
     s->tile_keys = s->direct ? CLA_PANEL : t->tile_keys;
     s->values_in_place =
         p->kv_type == CLATTN_F32 && !p->paged && p->Dv == s->value_ld && !s->direct;
-    if (s->direct)
-        widen_queries(s, t->scratch + s->at.q);
-    for (int row = 0; row < t->rows && !s->direct; row += CLA_BLOCK_ROWS)
-        pack_queries(s, row,
-                     t->scratch + s->at.q + (size_t)(row / CLA_BLOCK_ROWS) * CLA_PANEL * p->D);
     for (int row = 0; row < t->rows; row += BLOCK_ROWS) {
         const int rows = t->rows - row < BLOCK_ROWS ? t->rows - row : BLOCK_ROWS;
         block_init(s, &s->blocks[s->num_blocks++], row, rows);
     }
+}
+
+static void state_init(state *s, const cla_task *t)
+{
+    state_begin(s, t, cla_scratch_of(t->p, t->rows, t->tile_keys));
+    if (s->direct)
+        widen_queries(s, t->scratch + s->at.q);
+    for (int row = 0; row < t->rows && !s->direct; row += CLA_BLOCK_ROWS)
+        pack_queries(s, row,
+                     t->scratch + s->at.q + (size_t)(row / CLA_BLOCK_ROWS) * CLA_PANEL * t->p->D);
 }
 
 /* The key that stands in the next tile where this one stands in this. */

@@ -44,6 +44,7 @@ void cla_cpu_peaks(const cla_cpu *cpu, double *gflops, double *gbytes_per_s);
 
 /* One per operation: fully validated problems with views in host memory. */
 clattn_status cla_cpu_attention(cla_cpu *cpu, const cla_attn *p, const int *t);
+clattn_status cla_cpu_attention_wide(cla_cpu *cpu, const cla_attn *p, const int *t);
 clattn_status cla_cpu_probs(cla_cpu *cpu, const cla_attn *p);
 clattn_status cla_cpu_argmax(cla_cpu *cpu, const cla_attn *p);
 clattn_status cla_cpu_merge(cla_cpu *cpu, const cla_merge *p);

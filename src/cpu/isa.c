@@ -19,7 +19,7 @@
 #endif
 
 extern const cla_block_ops cla_block_ops_portable, cla_block_ops_avx2, cla_block_ops_avx512,
-    cla_block_ops_neon;
+    cla_block_ops_amx, cla_block_ops_neon;
 
 static const char *const isa_names[] = { "portable", "avx2", "avx512", "amx", "neon" };
 
@@ -30,7 +30,7 @@ const char *cla_isa_name(cla_isa isa)
 
 const cla_block_ops *cla_block_ops_of(cla_isa isa)
 {
-    static const cla_block_ops *const tables[] = CLA_TABLES(cla_block_ops);
+    static const cla_block_ops *const tables[] = CLA_TABLES(cla_block_ops, cla_block_ops_amx);
     return tables[isa];
 }
 

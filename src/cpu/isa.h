@@ -21,12 +21,17 @@
 #else
 #define CLA_IF_NEON(table) NULL
 #endif
+#if defined(CLA_HAVE_AMX)
+#define CLA_IF_AMX(table) table
+#else
+#define CLA_IF_AMX(table) NULL
+#endif
 
-/* An array by cla_isa; NULL where it was not compiled in. What AMX is not for is AVX-512. */
-#define CLA_TABLES(family)                                                                \
+/* An array by cla_isa, amx the table for AMX; NULL where it was not compiled in. */
+#define CLA_TABLES(family, amx)                                                           \
     {                                                                                     \
         &family##_portable, CLA_IF_AVX2(&family##_avx2), CLA_IF_AVX512(&family##_avx512), \
-            CLA_IF_AVX512(&family##_avx512), CLA_IF_NEON(&family##_neon)                  \
+            CLA_IF_AMX(&(amx)), CLA_IF_NEON(&family##_neon)                               \
     }
 
 /*

@@ -274,9 +274,13 @@ FN vh to_f16_lanes(vf x)
 
 FN vh to_bf16_lanes(vf x)
 {
+#if defined(__AVX512BF16__)
+    return (vh)_mm512_cvtneps_pbh((__m512)x);
+#else
     const vu bits = (vu)x;
     const vu rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     return __builtin_convertvector((vu)choose(x == x, (vf)rounded, (vf)((bits >> 16) | 0x40u)), vh);
+#endif
 }
 
 FN void store(int type, void *p, vf x)

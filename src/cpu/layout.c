@@ -35,23 +35,90 @@ cla_scratch cla_scratch_of(const cla_attn *p, int rows, int tile_keys)
     return s;
 }
 
-cla_layout cla_layout_of(const cla_attn *p, const int *t)
+size_t cla_wide_row_bytes(const cla_attn *p)
 {
-    const size_t task_rows = (size_t)t[CLA_NATIVE_ROWS];
-    const int split_keys = t[CLA_NATIVE_SPLIT];
+    return ((size_t)p->D + 31) / 32 * 32 * sizeof(uint16_t);
+}
+
+size_t cla_wide_key_bytes(const cla_attn *p)
+{
+    return CLA_WIDE_KEYS * cla_wide_row_bytes(p);
+}
+
+size_t cla_wide_value_bytes(const cla_attn *p)
+{
+    return CLA_WIDE_KEYS * (size_t)cla_value_ld(p) * sizeof(uint16_t);
+}
+
+cla_scratch cla_wide_scratch_of(const cla_attn *p, int rows, int tile_keys)
+{
+    cla_scratch s = { 0 };
+    const size_t whole = (size_t)(rows + CLA_WIDE_ROWS - 1) / CLA_WIDE_ROWS * CLA_WIDE_ROWS;
+    const size_t value_ld = (size_t)cla_value_ld(p);
+    s.scores = place(&s.total, (size_t)CLA_WIDE_ROWS * CLA_SCORE_LD);
+    s.q = place(&s.total, whole * cla_wide_row_bytes(p) / sizeof(float));
+    s.o = place(&s.total, whole * value_ld);
+    s.sums = place(&s.total, whole * CLA_PANEL);
+    s.values = place(&s.total, (size_t)tile_keys * value_ld);
+    return s;
+}
+
+cla_attn_sizes cla_native_sizes(const int *t)
+{
+    return (cla_attn_sizes){ .rows = t[CLA_NATIVE_ROWS],
+                             .keys = t[CLA_NATIVE_KEYS],
+                             .few_keys = t[CLA_NATIVE_KEYS],
+                             .split = t[CLA_NATIVE_SPLIT] };
+}
+
+/* Few rows, in a batch that has many elsewhere, are attended as attn_native does by itself. */
+cla_attn_sizes cla_wide_sizes(const int *t)
+{
+    return (cla_attn_sizes){ .wide = true,
+                             .rows = t[CLA_NATIVE_ROWS],
+                             .keys = t[CLA_NATIVE_KEYS],
+                             .few_keys = CLA_FEW_KEYS,
+                             .split = CLA_FEW_SPLIT };
+}
+
+static size_t slot_of(const cla_attn *p, const cla_attn_sizes *sizes)
+{
+    if (!sizes->wide)
+        return cla_scratch_of(p, sizes->rows, sizes->keys).total;
+    const size_t many = cla_wide_scratch_of(p, sizes->rows, sizes->keys).total;
+    const size_t few = cla_scratch_of(p, CLA_SPLIT_ROWS, sizes->few_keys).total;
+    return many > few ? many : few;
+}
+
+static void place_panels(cla_layout *l, const cla_attn *p, bool wide, size_t *at)
+{
+    const size_t keys = wide ? CLA_WIDE_KEYS : CLA_PANEL;
+    l->panels = p->ragged ? (size_t)p->Tk / keys + p->B + 1
+                          : ((size_t)p->Nk + keys - 1) / keys * p->B;
+    const size_t panels = l->packs ? l->panels * p->Hk : 0;
+    if (!wide) {
+        l->keys = place(at, panels * CLA_PANEL * p->D);
+        return;
+    }
+    l->keys = place(at, panels * cla_wide_key_bytes(p) / sizeof(float));
+    l->values = place(at, panels * cla_wide_value_bytes(p) / sizeof(float));
+    l->finite = place(at, (panels + sizeof(float) - 1) / sizeof(float));
+}
+
+cla_layout cla_layout_of(const cla_attn *p, const cla_attn_sizes *sizes)
+{
+    const int few = sizes->wide ? CLA_SPLIT_ROWS : sizes->rows; /* rows of keys not packed */
     cla_layout l = { 0 };
     const size_t heads = (size_t)p->B * p->Hk, rows = (size_t)p->G * p->Nq;
     size_t at = 0;
-    l.slot = cla_scratch_of(p, t[CLA_NATIVE_ROWS], t[CLA_NATIVE_KEYS]).total;
+    l.slot = slot_of(p, sizes);
     l.scratch = place(&at, l.slot * (size_t)cla_scratch_slots());
-    l.panels = p->ragged ? (size_t)p->Tk / CLA_PANEL + p->B + 1
-                         : ((size_t)p->Nk + CLA_PANEL - 1) / CLA_PANEL * p->B;
-    l.splits = p->Nk > split_keys ? (p->Nk + split_keys - 1) / split_keys : 1;
+    l.splits = p->Nk > sizes->split ? (p->Nk + sizes->split - 1) / sizes->split : 1;
     l.part_rows = rows < CLA_SPLIT_ROWS ? rows : CLA_SPLIT_ROWS;
     if (!p->ragged && rows > CLA_SPLIT_ROWS)
         l.splits = 1;
-    l.packs = rows > task_rows && p->Nk > 0;
-    l.keys = place(&at, l.packs ? l.panels * CLA_PANEL * p->Hk * p->D : 0);
+    l.packs = rows > (size_t)few && p->Nk > 0;
+    place_panels(&l, p, sizes->wide, &at);
     if (l.splits > 1) {
         l.part_o = place(&at, heads * l.splits * l.part_rows * cla_value_ld(p));
         l.part_stat = place(&at, heads * l.splits * l.part_rows * 2);

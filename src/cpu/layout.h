@@ -5,25 +5,39 @@
 
 #include "block.h"
 
-/* Tunables of attn_native. */
+/* Tunables of attn_native; attn_amx_native has the first two. */
 enum {
     CLA_NATIVE_ROWS,  /* query rows of a task */
     CLA_NATIVE_KEYS,  /* keys of a tile */
     CLA_NATIVE_SPLIT, /* keys of a part, where keys are split */
 };
 
+/* Sizes of the work of attention. */
+typedef struct cla_attn_sizes {
+    bool wide;    /* many rows are attended by cla_wide_ops */
+    int rows;     /* query rows of a task */
+    int keys;     /* keys of a tile */
+    int few_keys; /* the same for sequences with few rows, which wide is not for */
+    int split;    /* keys of a part, where keys are split */
+} cla_attn_sizes;
+
+/* Of the two kernels. */
+cla_attn_sizes cla_native_sizes(const int *t);
+cla_attn_sizes cla_wide_sizes(const int *t);
+
 /* In floats from the start of the workspace. */
 typedef struct cla_layout {
     size_t scratch, slot;      /* scratch of all threads, and of one */
     bool packs;                /* some sequence has its keys packed */
     size_t keys, panels;       /* packed keys: panels of one key head over all sequences */
+    size_t values, finite;     /* wide: packed values and what cla_wide says of them */
     int splits;                /* parts the keys of a sequence are split into, at most */
     size_t part_o, part_stat;  /* [B][Hk][splits][part_rows] of value_ld floats, and of 2 */
     size_t part_rows;
     size_t total;
 } cla_layout;
 
-cla_layout cla_layout_of(const cla_attn *p, const int *t);
+cla_layout cla_layout_of(const cla_attn *p, const cla_attn_sizes *sizes);
 
 /* Workspace of attn_probs_native. */
 size_t cla_cpu_probs_bytes(const cla_attn *p);

@@ -18,7 +18,7 @@ extern const cla_linear_ops cla_linear_ops_portable, cla_linear_ops_avx2, cla_li
 
 const cla_linear_ops *cla_linear_ops_of(cla_isa isa)
 {
-    static const cla_linear_ops *const tables[] = CLA_TABLES(cla_linear_ops);
+    static const cla_linear_ops *const tables[] = CLA_TABLES(cla_linear_ops, cla_linear_ops_avx512);
     return tables[isa];
 }
 

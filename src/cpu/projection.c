@@ -9,7 +9,7 @@ extern const cla_proj_ops cla_proj_ops_portable, cla_proj_ops_avx2, cla_proj_ops
 
 const cla_proj_ops *cla_proj_ops_of(cla_isa isa)
 {
-    static const cla_proj_ops *const tables[] = CLA_TABLES(cla_proj_ops);
+    static const cla_proj_ops *const tables[] = CLA_TABLES(cla_proj_ops, cla_proj_ops_avx512);
     return tables[isa];
 }
 

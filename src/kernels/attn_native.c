@@ -21,8 +21,8 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
 {
     const cla_attn *p = problem;
     const double rows = (double)p->B * p->Hk * p->G * p->Nq;
-    t[CLA_NATIVE_KEYS] = 64;
-    t[CLA_NATIVE_SPLIT] = 1024;
+    t[CLA_NATIVE_KEYS] = CLA_FEW_KEYS;
+    t[CLA_NATIVE_SPLIT] = CLA_FEW_SPLIT;
     t[CLA_NATIVE_ROWS] = 96;
     if (rows / t[CLA_NATIVE_ROWS] < 8.0 * dev->info.compute_units)
         t[CLA_NATIVE_ROWS] = 48;
@@ -31,7 +31,8 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
 static size_t bind(void *problem, const int *t)
 {
     cla_attn *p = problem;
-    const cla_layout l = cla_layout_of(p, t);
+    const cla_attn_sizes sizes = cla_native_sizes(t);
+    const cla_layout l = cla_layout_of(p, &sizes);
     p->splits = l.splits;
     p->split_keys = t[CLA_NATIVE_SPLIT];
     p->work_v = 0; /* start of it all; the layout has the rest */
