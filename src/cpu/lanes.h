@@ -395,23 +395,24 @@ FN float sum_of(vf x)
 /* 2^n for the n that was rounded into the low bits; n in [-127, 127], and -127 gives 0. */
 FN vf power_of_two(vf shifted) { return (vf)((vi)shifted << 23); }
 
-/*
- * 2^x for x <= 127, to 1 ulp; 0 below -126.5; a NaN stays a NaN. Minimax polynomial of relative
- * error 3e-9 on [-0.5, 0.5].
- */
-FN vf exp2_lanes(vf x)
+/* 2^f on [-0.5, 0.5]: minimax polynomial of relative error 3e-9. */
+FN vf exp2_fraction(vf f)
 {
-    /* The operand order of max_keep() lets a NaN through. */
-    x = max_keep(x, splat(-127.0f));
-    const vf shifted = x + ROUND_SHIFT;
-    const vf f = x - (shifted - ROUND_SHIFT);
     vf p = f * 1.559467782e-4f + 1.340664341e-3f;
     p = p * f + 9.617692791e-3f;
     p = p * f + 5.550310388e-2f;
     p = p * f + 2.402265221e-1f;
     p = p * f + 6.931472421e-1f;
-    p = p * f + 1.0f;
-    return p * power_of_two(shifted);
+    return p * f + 1.0f;
+}
+
+/* 2^x for x <= 127, to 1 ulp; 0 below -126.5; a NaN stays a NaN. */
+FN vf exp2_lanes(vf x)
+{
+    /* The operand order of max_keep() lets a NaN through. */
+    x = max_keep(x, splat(-127.0f));
+    const vf shifted = x + ROUND_SHIFT;
+    return exp2_fraction(x - (shifted - ROUND_SHIFT)) * power_of_two(shifted);
 }
 
 /*

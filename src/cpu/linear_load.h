@@ -22,13 +22,7 @@ FN vf exp_below_0(vf x)
     const vf n = shifted - ROUND_SHIFT;
     vf f = x * 1.44269504f - n;
     f = x * 1.92596299e-8f + f;
-    vf p = f * 1.559467782e-4f + 1.340664341e-3f;
-    p = p * f + 9.617692791e-3f;
-    p = p * f + 5.550310388e-2f;
-    p = p * f + 2.402265221e-1f;
-    p = p * f + 6.931472421e-1f;
-    p = p * f + 1.0f;
-    return p * power_of_two(shifted);
+    return exp2_fraction(f) * power_of_two(shifted);
 }
 
 FN vf exp_each(vf x)
