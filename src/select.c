@@ -33,25 +33,21 @@ static cla_cl_device native_device(void)
     return d;
 }
 
-/* malloc'ed list of all devices, the native CPU first. */
-static clattn_status list_all(clattn_ctx *ctx, bool probe, cla_cl_device **out, int *count)
+/* All devices, the native CPU first. */
+static clattn_status list_all(clattn_ctx *ctx, bool probe, cla_cl_devices *all)
 {
-    cla_cl_device *cl = NULL;
-    int num_cl = 0;
-    CLA_TRY(cla_cl_list(ctx, probe, &cl, &num_cl));
-    cla_cl_device *all = calloc((size_t)num_cl + 1, sizeof *all);
-    if (!all) {
-        free(cl);
+    CLA_TRY(cla_cl_list(ctx, probe, all));
+    cla_cl_device *grown = realloc(all->list, ((size_t)all->count + 1) * sizeof *grown);
+    if (!grown) {
+        cla_cl_devices_free(all);
         return cla_fail(ctx, CLATTN_ERR_MEMORY, "out of host memory for the device list");
     }
-    all[0] = native_device();
-    if (num_cl)
-        memcpy(all + 1, cl, (size_t)num_cl * sizeof *all);
-    for (int i = 0; i <= num_cl; i++)
-        all[i].dev.info.index = i;
-    free(cl);
-    *out = all;
-    *count = num_cl + 1;
+    memmove(grown + 1, grown, (size_t)all->count * sizeof *grown);
+    grown[0] = native_device();
+    all->list = grown;
+    all->count++;
+    for (int i = 0; i < all->count; i++)
+        grown[i].dev.info.index = i;
     return CLATTN_OK;
 }
 
@@ -88,19 +84,22 @@ static int find(const cla_cl_device *all, int count, const char *selector)
     return -1;
 }
 
-static clattn_status no_such_device(clattn_ctx *ctx, const cla_cl_device *all, int count,
+static clattn_status no_such_device(clattn_ctx *ctx, const cla_cl_devices *all,
                                     const char *selector)
 {
-    char names[512] = "";
-    for (int i = 0; i < count; i++) {
+    char names[512] = "", trouble[sizeof all->trouble + 4] = "";
+    for (int i = 0; i < all->count; i++) {
         const size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%d %s", i ? ", " : "", i,
-                 all[i].dev.info.name);
+                 all->list[i].dev.info.name);
     }
+    if (all->trouble[0])
+        snprintf(trouble, sizeof trouble, " (%s)", all->trouble);
     if (strcmp(selector, "opencl") == 0)
-        return cla_fail(ctx, CLATTN_ERR_DEVICE, "there is no OpenCL device; there is: %s", names);
-    return cla_fail(ctx, CLATTN_ERR_DEVICE, "no device fits \"%.64s\"; there is: %s", selector,
-                    names);
+        return cla_fail(ctx, CLATTN_ERR_DEVICE, "there is no OpenCL device%s; there is: %s",
+                        trouble, names);
+    return cla_fail(ctx, CLATTN_ERR_DEVICE, "no device fits \"%.64s\"%s; there is: %s", selector,
+                    trouble, names);
 }
 
 clattn_status cla_select_device(clattn_ctx *ctx, const char *selector, cla_cl_device *out)
@@ -109,16 +108,15 @@ clattn_status cla_select_device(clattn_ctx *ctx, const char *selector, cla_cl_de
         *out = native_device();
         return CLATTN_OK;
     }
-    cla_cl_device *all;
-    int count;
-    CLA_TRY(list_all(ctx, false, &all, &count));
-    const int i = find(all, count, selector);
+    cla_cl_devices all;
+    CLA_TRY(list_all(ctx, false, &all));
+    const int i = find(all.list, all.count, selector);
     clattn_status s = CLATTN_OK;
     if (i >= 0)
-        *out = all[i];
+        *out = all.list[i];
     else
-        s = no_such_device(ctx, all, count, selector);
-    free(all);
+        s = no_such_device(ctx, &all, selector);
+    cla_cl_devices_free(&all);
     return s;
 }
 
@@ -129,13 +127,13 @@ clattn_status clattn_device_list(clattn_device_info **list, int *count)
     if (!list || !count)
         return CLATTN_ERR_ARG;
     *count = 0;
-    cla_cl_device *all;
-    int n;
-    CLA_TRY(list_all(NULL, true, &all, &n));
+    cla_cl_devices all;
+    CLA_TRY(list_all(NULL, true, &all));
+    const int n = all.count;
     clattn_device_info *infos = malloc((size_t)n * sizeof *infos);
     for (int i = 0; infos && i < n; i++)
-        infos[i] = all[i].dev.info;
-    free(all);
+        infos[i] = all.list[i].dev.info;
+    cla_cl_devices_free(&all);
     if (!infos)
         return CLATTN_ERR_MEMORY;
     *list = infos;

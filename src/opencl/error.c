@@ -38,6 +38,8 @@ const char *cla_cl_error_name(cl_int code)
 clattn_status cla_cl_fail(clattn_ctx *ctx, const char *call, cl_int code)
 {
     const bool memory = code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_HOST_MEMORY;
-    return cla_fail(ctx, memory ? CLATTN_ERR_MEMORY : CLATTN_ERR_DEVICE, "%s: %s (%d) on %s", call,
-                    cla_cl_error_name(code), (int)code, ctx ? ctx->dev.info.name : "no device");
+    const bool named = ctx && ctx->dev.info.name[0];
+    return cla_fail(ctx, memory ? CLATTN_ERR_MEMORY : CLATTN_ERR_DEVICE, "%s: %s (%d)%s%s", call,
+                    cla_cl_error_name(code), (int)code, named ? " on " : "",
+                    named ? ctx->dev.info.name : "");
 }

@@ -30,11 +30,10 @@ static clattn_status wrap(clattn_ctx *ctx, cl_context context, cl_command_queue 
            clGetDeviceInfo(device, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL));
     cla_cl_describe(platform, device, &ctx->dev);
     ctx->dev.info.index = -1;
+    CLA_TRY(cla_cl_check_usable(ctx));
     CLA_TRY(cla_cl_adopt(ctx, device, context, queue));
     cla_cl_probe(ctx, &ctx->dev);
-    CLA_REQUIRE(ctx, ctx->dev.info.usable, CLATTN_ERR_DEVICE, "%s cannot be used: %s",
-                ctx->dev.info.name, ctx->dev.info.why_not);
-    return CLATTN_OK;
+    return cla_cl_check_usable(ctx);
 }
 
 clattn_status clattn_ctx_wrap_opencl(cl_context context, cl_command_queue queue,

@@ -2,18 +2,26 @@
 /* The OpenCL side of a library that was built without OpenCL: there is no such device. */
 #include "runtime.h"
 
+#include <stdlib.h>
+
 static clattn_status none(clattn_ctx *ctx)
 {
     return cla_fail(ctx, CLATTN_ERR_DEVICE, "this library was built without OpenCL");
 }
 
-clattn_status cla_cl_list(clattn_ctx *ctx, bool probe, cla_cl_device **list, int *count)
+clattn_status cla_cl_list(clattn_ctx *ctx, bool probe, cla_cl_devices *out)
 {
     (void)ctx;
     (void)probe;
-    *list = NULL;
-    *count = 0;
+    *out = (cla_cl_devices){ .count = 0 };
     return CLATTN_OK;
+}
+
+void cla_cl_devices_free(cla_cl_devices *devices)
+{
+    free(devices->list);
+    devices->list = NULL;
+    devices->count = 0;
 }
 
 clattn_status cla_cl_open(clattn_ctx *ctx, const cla_cl_device *device)

@@ -24,25 +24,42 @@ typedef struct probe {
     size_t items;
 } probe;
 
+/* Sets the arguments, runs and reads; *call is the entry point that failed. */
+static cl_int run_kernel(clattn_ctx *ctx, const probe *what, cl_kernel kernel, cl_mem in,
+                         cl_mem out, cl_uint *word, const char **call)
+{
+    *call = "clSetKernelArg";
+    cl_int e = clSetKernelArg(kernel, 0, sizeof in, &in);
+    if (e == CL_SUCCESS)
+        e = clSetKernelArg(kernel, 1, sizeof out, &out);
+    if (e != CL_SUCCESS)
+        return e;
+    *call = "clEnqueueNDRangeKernel";
+    e = clEnqueueNDRangeKernel(ctx->cl->queue, kernel, 1, NULL, &what->items, &what->items, 0, NULL,
+                               NULL);
+    if (e != CL_SUCCESS)
+        return e;
+    *call = "clFinish";
+    e = ctx->cl->out_of_order ? clFinish(ctx->cl->queue) : CL_SUCCESS;
+    if (e != CL_SUCCESS)
+        return e;
+    *call = "clEnqueueReadBuffer";
+    return clEnqueueReadBuffer(ctx->cl->queue, out, CL_TRUE, 0, sizeof *word, word, 0, NULL, NULL);
+}
+
 static clattn_status launch(clattn_ctx *ctx, const probe *what, cl_program program, cl_mem in,
                             cl_mem out, cl_uint *word)
 {
+    const char *entry;
+    char call[96];
     cl_int e;
     cl_kernel kernel = clCreateKernel(program, what->name, &e);
     if (e != CL_SUCCESS)
         return cla_cl_fail(ctx, "clCreateKernel", e);
-    e = clSetKernelArg(kernel, 0, sizeof in, &in);
-    if (e == CL_SUCCESS)
-        e = clSetKernelArg(kernel, 1, sizeof out, &out);
-    if (e == CL_SUCCESS)
-        e = clEnqueueNDRangeKernel(ctx->cl->queue, kernel, 1, NULL, &what->items, &what->items, 0,
-                                   NULL, NULL);
-    if (e == CL_SUCCESS && ctx->cl->out_of_order)
-        e = clFinish(ctx->cl->queue);
-    if (e == CL_SUCCESS)
-        e = clEnqueueReadBuffer(ctx->cl->queue, out, CL_TRUE, 0, sizeof *word, word, 0, NULL, NULL);
+    e = run_kernel(ctx, what, kernel, in, out, word, &entry);
     clReleaseKernel(kernel);
-    return e == CL_SUCCESS ? CLATTN_OK : cla_cl_fail(ctx, what->name, e);
+    snprintf(call, sizeof call, "%s(%s)", entry, what->name);
+    return e == CL_SUCCESS ? CLATTN_OK : cla_cl_fail(ctx, call, e);
 }
 
 /* Leaves *word 0 when anything fails; the sentence is then on the context. */

@@ -78,8 +78,8 @@ static clattn_status build_failed(clattn_ctx *ctx, cl_program program, const cha
     if (log)
         cla_log(ctx, CLATTN_LOG_DEBUG, "build log of %s: %s", path, log);
     const clattn_status s = cla_fail(ctx, CLATTN_ERR_BUILD,
-                                     "%s does not build on %s: %.*s [%s] %s (%d)", path,
-                                     ctx->dev.info.name, length, line, options,
+                                     "%s does not build on %s: %.*s [%s] clBuildProgram: %s (%d)",
+                                     path, ctx->dev.info.name, length, line, options,
                                      cla_cl_error_name(e), (int)e);
     free(log);
     return s;

@@ -41,14 +41,21 @@ static clattn_status open_queue(clattn_ctx *ctx, cl_platform_id platform, cl_dev
     return s;
 }
 
+clattn_status cla_cl_check_usable(clattn_ctx *ctx)
+{
+    const clattn_device_info *info = &ctx->dev.info;
+    CLA_REQUIRE(ctx, info->usable, CLATTN_ERR_DEVICE, "device %s cannot be used: %s", info->name,
+                info->why_not);
+    return CLATTN_OK;
+}
+
 clattn_status cla_cl_open(clattn_ctx *ctx, const cla_cl_device *device)
 {
     ctx->dev = device->dev;
+    CLA_TRY(cla_cl_check_usable(ctx));
     CLA_TRY(open_queue(ctx, device->platform, device->device));
     cla_cl_probe(ctx, &ctx->dev);
-    CLA_REQUIRE(ctx, ctx->dev.info.usable, CLATTN_ERR_DEVICE, "device %d (%s) cannot be used: %s",
-                ctx->dev.info.index, ctx->dev.info.name, ctx->dev.info.why_not);
-    return CLATTN_OK;
+    return cla_cl_check_usable(ctx);
 }
 
 static void free_programs(cla_program *program, bool forked)
@@ -173,10 +180,10 @@ clattn_status cla_cl_buffer_write_later(clattn_ctx *ctx, void *mem, size_t offse
         free(copy);
         return cla_cl_fail(ctx, "clEnqueueWriteBuffer", e);
     }
-    if (clSetEventCallback(event, CL_COMPLETE, free_copy, copy) != CL_SUCCESS) {
-        clWaitForEvents(1, &event);
+    /* A driver that refuses both may still read the copy: better lost than reused. */
+    if (clSetEventCallback(event, CL_COMPLETE, free_copy, copy) != CL_SUCCESS
+        && clWaitForEvents(1, &event) == CL_SUCCESS)
         free(copy);
-    }
     clReleaseEvent(event);
     return CLATTN_OK;
 }

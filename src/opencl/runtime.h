@@ -18,11 +18,18 @@ typedef struct cla_cl_device {
     cla_dev dev;
 } cla_cl_device;
 
+typedef struct cla_cl_devices {
+    cla_cl_device *list; /* malloc'ed */
+    int count;
+    char trouble[160]; /* the last answer of a driver that listed no devices but failed; "" */
+} cla_cl_devices;
+
 /*
  * Lists all devices of all platforms, without probing when probe is false (names and limits only).
- * *list is malloc'ed; no platform at all is a list of length 0.
+ * No platform at all is a list of length 0. Freed by cla_cl_devices_free().
  */
-clattn_status cla_cl_list(clattn_ctx *ctx, bool probe, cla_cl_device **list, int *count);
+clattn_status cla_cl_list(clattn_ctx *ctx, bool probe, cla_cl_devices *out);
+void cla_cl_devices_free(cla_cl_devices *devices);
 
 /* Opens a device: fills ctx->cl and ctx->dev, probes included. */
 clattn_status cla_cl_open(clattn_ctx *ctx, const cla_cl_device *device);

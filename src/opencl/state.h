@@ -46,6 +46,9 @@ clattn_status cla_cl_adopt(clattn_ctx *ctx, cl_device_id device, cl_context cont
 /* Names and limits of a device, without running anything on it. */
 void cla_cl_describe(cl_platform_id platform, cl_device_id device, cla_dev *dev);
 
+/* An error that says why not. */
+clattn_status cla_cl_check_usable(clattn_ctx *ctx);
+
 /* Runs the probe kernels on ctx->cl and completes dev: capabilities, usable, why_not. */
 void cla_cl_probe(clattn_ctx *ctx, cla_dev *dev);
 
