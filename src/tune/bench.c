@@ -89,10 +89,12 @@ void cla_bench_sample(cla_bench *bench, const cla_kernel *kernel, const int *t, 
         return;
     }
     p->used = ++bench->uses;
-    if (fresh
-        && !cla_check(&bench->subject, p->plan, bench->seed + (uint64_t)bench->uses, result->why,
-                      sizeof result->why)) {
-        reject(result, true, result->why);
+    const cla_check_result check =
+        fresh ? cla_check(&bench->subject, p->plan, bench->seed + (uint64_t)bench->uses,
+                          result->why, sizeof result->why)
+              : CLA_CHECK_RIGHT;
+    if (check != CLA_CHECK_RIGHT) {
+        reject(result, check == CLA_CHECK_WRONG, result->why);
         return;
     }
     if (!bench->anchor.plan)

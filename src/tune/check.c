@@ -65,15 +65,15 @@ static bool written_right(const cla_subject *s, const cla_problem *host,
 
 /* ---- one problem ---- */
 
-static bool failed(const cla_subject *s, char *why, size_t size)
+static cla_check_result failed(const cla_subject *s, char *why, size_t size)
 {
     snprintf(why, size, "%s", clattn_error(s->ctx));
-    return false;
+    return CLA_CHECK_FAILED;
 }
 
-/* On poisoned outputs. False: it failed, or wrote behind its workspace. */
-static bool run_clean(cla_subject *s, clattn_plan *plan, const void *shape, bool again, char *why,
-                      size_t size)
+/* On poisoned outputs. Right: it ran, and wrote nothing behind its workspace. */
+static cla_check_result run_clean(cla_subject *s, clattn_plan *plan, const void *shape, bool again,
+                                  char *why, size_t size)
 {
     bool kept;
     if (cla_subject_poison(s, plan) != CLATTN_OK || cla_subject_run(s, plan, shape, 0) != CLATTN_OK
@@ -82,56 +82,62 @@ static bool run_clean(cla_subject *s, clattn_plan *plan, const void *shape, bool
     if (!kept)
         snprintf(why, size, "memory behind the workspace of %zu bytes was overwritten",
                  plan->workspace_bytes);
-    return kept;
+    return kept ? CLA_CHECK_RIGHT : CLA_CHECK_WRONG;
 }
 
-/* Rows of ragged outputs that belong to no sequence do not exist here: sequences fill the rows. */
-static bool right_on(cla_subject *s, clattn_plan *plan, const void *shape, uint64_t seed, char *why,
-                     size_t size)
+static cla_check_result same_twice(const cla_subject *s, char *why, size_t size)
 {
-    cla_problem host;
-    if (!run_clean(s, plan, shape, false, why, size))
-        return false;
-    cla_subject_on_host(s, shape, &host);
-    for (int i = 0; i < s->num_parts; i++)
-        if (s->parts[i].slot->written && !written_right(s, &host, &s->parts[i], why, size))
-            return false;
-    if (!s->op->tuning->holds(host.bytes, &(cla_judge){ seed, why, size }))
-        return false;
-    if (!run_clean(s, plan, shape, true, why, size))
-        return false;
     for (int i = 0; i < s->num_parts; i++) {
         const cla_subject_part *part = &s->parts[i];
         if (part->slot->written && memcmp(part->host, part->again, part->bytes) != 0) {
             snprintf(why, size, "two runs gave different bits in %s", part->slot->name);
-            return false;
+            return CLA_CHECK_WRONG;
         }
     }
-    return true;
+    return CLA_CHECK_RIGHT;
+}
+
+/* Rows of ragged outputs that belong to no sequence do not exist here: sequences fill the rows. */
+static cla_check_result right_on(cla_subject *s, clattn_plan *plan, const void *shape,
+                                 uint64_t seed, char *why, size_t size)
+{
+    cla_problem host;
+    const cla_check_result first = run_clean(s, plan, shape, false, why, size);
+    if (first != CLA_CHECK_RIGHT)
+        return first;
+    cla_subject_on_host(s, shape, &host);
+    for (int i = 0; i < s->num_parts; i++)
+        if (s->parts[i].slot->written && !written_right(s, &host, &s->parts[i], why, size))
+            return CLA_CHECK_WRONG;
+    if (!s->op->tuning->holds(host.bytes, &(cla_judge){ seed, why, size }))
+        return CLA_CHECK_WRONG;
+    const cla_check_result again = run_clean(s, plan, shape, true, why, size);
+    return again == CLA_CHECK_RIGHT ? same_twice(s, why, size) : again;
 }
 
 /* A corner that the kernel cannot do is no fault: its limits are about sizes. */
-static bool right_in_corner(cla_subject *s, const cla_choice *choice, uint64_t seed, char *why,
-                            size_t size)
+static cla_check_result right_in_corner(cla_subject *s, const cla_choice *choice, uint64_t seed,
+                                        char *why, size_t size)
 {
     cla_problem corner;
     clattn_plan *plan;
     const cla_pin pin = { choice->kernel->name, choice->t };
     if (!s->op->tuning->corner)
-        return true;
+        return CLA_CHECK_RIGHT;
     memcpy(corner.bytes, s->problem.bytes, s->op->size);
     if (!s->op->tuning->corner(corner.bytes)
         || !cla_kernel_legal(choice->kernel, &s->ctx->dev, corner.bytes, choice->t))
-        return true;
+        return CLA_CHECK_RIGHT;
     if (cla_plan_make(s->ctx, s->op, corner.bytes, &pin, &plan) != CLATTN_OK)
         return failed(s, why, size);
-    const bool right = right_on(s, plan, corner.bytes, seed, why, size);
+    const cla_check_result result = right_on(s, plan, corner.bytes, seed, why, size);
     clattn_plan_destroy(&plan);
-    return right;
+    return result;
 }
 
-bool cla_check(cla_subject *s, clattn_plan *plan, uint64_t seed, char *why, size_t size)
+cla_check_result cla_check(cla_subject *s, clattn_plan *plan, uint64_t seed, char *why, size_t size)
 {
-    return right_in_corner(s, &plan->choices[0], seed, why, size)
-           && right_on(s, plan, s->problem.bytes, seed, why, size);
+    const cla_check_result corner = right_in_corner(s, &plan->choices[0], seed, why, size);
+    return corner == CLA_CHECK_RIGHT ? right_on(s, plan, s->problem.bytes, seed, why, size)
+                                     : corner;
 }

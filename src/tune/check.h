@@ -9,7 +9,14 @@
 
 #include "subject.h"
 
-/* plan: of the subject's problem, with the candidate pinned. False: why is one sentence. */
-bool cla_check(cla_subject *subject, clattn_plan *plan, uint64_t seed, char *why, size_t size);
+typedef enum cla_check_result {
+    CLA_CHECK_RIGHT,
+    CLA_CHECK_WRONG,  /* it ran, and what it left is not what it should have */
+    CLA_CHECK_FAILED, /* it did not run, or could not be looked at: nothing is known about it */
+} cla_check_result;
+
+/* plan: of the subject's problem, with the candidate pinned. Unless right, why is one sentence. */
+cla_check_result cla_check(cla_subject *subject, clattn_plan *plan, uint64_t seed, char *why,
+                           size_t size);
 
 #endif
