@@ -130,7 +130,16 @@ clattn_status cla_plan_enter(clattn_plan *plan, const cla_op *op)
 
 clattn_status cla_grow(const cla_growth *grow)
 {
-    return grow->kv ? cla_kv_grow(grow->kv, grow->first, grow->count, grow->rows) : CLATTN_OK;
+    if (!grow->kv)
+        return CLATTN_OK;
+    return grow->rows > 0 ? cla_kv_grow(grow->kv, grow->first, grow->count, grow->rows)
+                          : cla_kv_tell(grow->kv);
+}
+
+void cla_ungrow(const cla_growth *grow)
+{
+    if (grow->kv && grow->rows > 0)
+        cla_kv_undo(grow->kv);
 }
 
 /*
@@ -160,8 +169,8 @@ static clattn_status run_growing(clattn_plan *plan, const void *problem, const c
     CLA_TRY(cla_grow(grow));
     const clattn_status s = plan->problem ? cla_plan_execute(plan, problem, events)
                                           : execute_parts(plan, events);
-    if (s != CLATTN_OK && grow->kv)
-        cla_kv_undo(grow->kv);
+    if (s != CLATTN_OK)
+        cla_ungrow(grow);
     return s;
 }
 

@@ -275,6 +275,7 @@ clattn_status clattn_kv_tensors(clattn_kv *kv, int64_t sequence, int64_t count, 
     CLA_TRY(cla_enter(kv->ctx));
     CLA_REQUIRE(kv->ctx, k && v && layout, CLATTN_ERR_ARG, "kv_tensors: an output is NULL");
     CLA_TRY(cla_kv_check(kv->ctx, "kv_tensors", kv, sequence, count));
+    CLA_TRY(cla_kv_tell(kv));
     *layout = (clattn_kv_layout){ .lengths = cla_kv_state(kv, CLA_KV_LENGTHS, sequence, count) };
     if (kv->paged)
         layout->block_table = cla_kv_table(kv, sequence, count);

@@ -18,6 +18,7 @@ struct clattn_kv {
     clattn_buffer *state;  /* [CLA_KV_COUNTS][sequences], as in the enum below */
     clattn_buffer *table;  /* [sequences][most], as in pages */
     int32_t *mirror;       /* of state */
+    bool untold;           /* state or table is not what the device has */
 };
 
 enum {
@@ -49,7 +50,10 @@ int32_t cla_kv_page_shift(const clattn_kv *kv);
  */
 clattn_status cla_kv_grow(clattn_kv *kv, int32_t first, int32_t count, int64_t n);
 
-/* After a grow whose rows could not be written. */
+/* After a grow whose rows could not be written. The sentence of that failure stays. */
 void cla_kv_undo(clattn_kv *kv);
+
+/* Before work that reads the cache: what the device could not be told when it changed. */
+clattn_status cla_kv_tell(clattn_kv *kv);
 
 #endif

@@ -41,13 +41,36 @@ static clattn_status upload_table(clattn_kv *kv)
  * Work that was queued before sees the old state, work queued after the new one. A step of decoding
  * seldom moves a page: then the table, the larger part by far, stays as it is.
  */
+static clattn_status send(clattn_kv *kv)
+{
+    kv->untold = true;
+    CLA_TRY(upload_table(kv));
+    CLA_TRY(cla_buffer_write_later(kv->state, 0, kv->mirror,
+                                   CLA_KV_COUNTS * (size_t)kv->pages.sequences
+                                       * sizeof *kv->mirror));
+    kv->untold = false;
+    return CLATTN_OK;
+}
+
 static clattn_status upload(clattn_kv *kv, int32_t first, int32_t count, int64_t grown)
 {
     for (int32_t b = first; b < first + count; b++)
         mirror_sequence(kv, b, grown);
-    CLA_TRY(upload_table(kv));
-    return cla_buffer_write_later(kv->state, 0, kv->mirror,
-                                  CLA_KV_COUNTS * (size_t)kv->pages.sequences * sizeof *kv->mirror);
+    return send(kv);
+}
+
+/* After a failure, whose sentence stays. Should this fail too, cla_kv_tell() makes up for it. */
+static void upload_after_failure(clattn_kv *kv, int32_t first, int32_t count)
+{
+    char sentence[sizeof kv->ctx->error];
+    memcpy(sentence, kv->ctx->error, sizeof sentence);
+    upload(kv, first, count, 0);
+    memcpy(kv->ctx->error, sentence, sizeof sentence);
+}
+
+clattn_status cla_kv_tell(clattn_kv *kv)
+{
+    return kv->untold ? send(kv) : CLATTN_OK;
 }
 
 /* ---- copies ---- */
@@ -95,15 +118,25 @@ void cla_kv_undo(clattn_kv *kv)
 {
     const int32_t first = kv->pages.first, count = kv->pages.count;
     cla_kv_pages_undo(&kv->pages);
-    /* Should the device not be told, the next call that can tells it. */
-    upload(kv, first, count, 0);
+    upload_after_failure(kv, first, count);
+}
+
+/* Of a change of pages and lengths alone. */
+static clattn_status commit(clattn_kv *kv)
+{
+    const clattn_status s = upload(kv, kv->pages.first, kv->pages.count, 0);
+    if (s == CLATTN_OK)
+        cla_kv_pages_commit(&kv->pages);
+    else
+        cla_kv_undo(kv);
+    return s;
 }
 
 clattn_status cla_kv_grow(clattn_kv *kv, int32_t first, int32_t count, int64_t n)
 {
     clattn_status s = cla_kv_pages_append(kv->ctx, &kv->pages, first, count, n);
     if (s != CLATTN_OK) {
-        upload(kv, first, count, 0); /* a window may have moved on all the same */
+        upload_after_failure(kv, first, count); /* a window may have moved on all the same */
         return s;
     }
     s = copy_pages(kv);
@@ -133,7 +166,7 @@ clattn_status clattn_kv_truncate(clattn_kv *kv, int64_t sequence, int64_t length
                 "before row %lld are gone", (long long)(length - 1), (long long)sequence,
                 (long long)(length < p->window ? length : p->window) - 1, (long long)s->base);
     cla_kv_pages_truncate(p, (int32_t)sequence, length);
-    return upload(kv, (int32_t)sequence, 1, 0);
+    return commit(kv);
 }
 
 /* ---- forking and reordering ---- */
@@ -176,10 +209,11 @@ static clattn_status move_all_rows(clattn_kv *kv, const int32_t *from)
 
 static clattn_status rearrange(clattn_kv *kv, const int32_t *from)
 {
-    if (kv->paged)
+    if (kv->paged) {
         cla_kv_pages_share(&kv->pages, from);
-    else
-        CLA_TRY(move_all_rows(kv, from));
+        return commit(kv);
+    }
+    CLA_TRY(move_all_rows(kv, from));
     return upload(kv, 0, kv->pages.sequences, 0);
 }
 

@@ -20,7 +20,7 @@ static int32_t take_page(cla_kv_pages *p)
 {
     const int32_t page = p->free[--p->num_free];
     p->refs[page] = 1;
-    p->steps[p->num_steps++] = (cla_kv_step){ page, true };
+    p->steps[p->num_steps++] = (cla_kv_step){ page, CLA_KV_TAKEN };
     return page;
 }
 
@@ -42,9 +42,10 @@ bool cla_kv_pages_init(cla_kv_pages *p)
     p->free = calloc((size_t)num_pages, sizeof *p->free);
     /* A sequence takes each of its pages at most once; a copy takes one and drops one. */
     p->steps = calloc(entries + 2 * n, sizeof *p->steps);
+    p->released = calloc(entries, sizeof *p->released);
     p->copies = calloc(n, sizeof *p->copies);
     if (!p->seq || !p->old_seq || !p->table || !p->old_table || !p->refs || !p->free || !p->steps
-        || !p->copies)
+        || !p->released || !p->copies)
         return false;
     for (int32_t i = 0; i < num_pages; i++)
         p->free[i] = num_pages - 1 - i;
@@ -66,6 +67,7 @@ void cla_kv_pages_free(cla_kv_pages *p)
     free(p->refs);
     free(p->free);
     free(p->steps);
+    free(p->released);
     free(p->copies);
     *p = (cla_kv_pages){ 0 };
 }
@@ -81,7 +83,7 @@ static void begin(cla_kv_pages *p, int32_t first, int32_t count)
 {
     p->first = first;
     p->count = count;
-    p->num_steps = p->num_copies = 0;
+    p->num_steps = p->num_copies = p->num_released = 0;
     memcpy(p->old_seq, p->seq + first, (size_t)count * sizeof *p->seq);
     for (int32_t i = 0; i < count; i++)
         memcpy(p->old_table + (size_t)i * (size_t)p->most, pages_of(p, first + i),
@@ -92,7 +94,7 @@ static void begin(cla_kv_pages *p, int32_t first, int32_t count)
 static void drop_in_change(cla_kv_pages *p, int32_t page)
 {
     p->refs[page]--;
-    p->steps[p->num_steps++] = (cla_kv_step){ page, false };
+    p->steps[p->num_steps++] = (cla_kv_step){ page, CLA_KV_LEFT };
 }
 
 /* In reverse, so that the stack of free pages is popped as it was pushed. */
@@ -100,12 +102,9 @@ void cla_kv_pages_undo(cla_kv_pages *p)
 {
     while (p->num_steps > 0) {
         const cla_kv_step step = p->steps[--p->num_steps];
-        if (step.taken) {
-            p->refs[step.page] = 0;
+        p->refs[step.page] += step.fate == CLA_KV_LEFT ? 1 : -1;
+        if (step.fate == CLA_KV_TAKEN)
             p->free[p->num_free++] = step.page;
-        } else {
-            p->refs[step.page]++;
-        }
     }
     for (int32_t i = 0; i < p->count; i++) {
         int32_t *pages = pages_of(p, p->first + i);
@@ -115,7 +114,14 @@ void cla_kv_pages_undo(cla_kv_pages *p)
     }
     memcpy(p->seq + p->first, p->old_seq, (size_t)p->count * sizeof *p->seq);
     mark_moved(p, p->first, p->count);
-    p->count = p->num_copies = 0;
+    p->count = p->num_copies = p->num_released = 0;
+}
+
+void cla_kv_pages_commit(cla_kv_pages *p)
+{
+    for (int32_t i = 0; i < p->num_released; i++)
+        drop_page(p, p->released[i]);
+    p->num_released = 0;
 }
 
 /* ---- append ---- */
@@ -232,8 +238,9 @@ void cla_kv_pages_truncate(cla_kv_pages *p, int32_t sequence, int64_t length)
     int32_t *pages = pages_of(p, sequence);
     const int64_t held = length > 0 ? length - s->base : 0;
     const int64_t kept = (held + p->page_rows - 1) / p->page_rows;
+    begin(p, sequence, 1);
     while (!p->fixed && s->pages > kept) {
-        drop_page(p, pages[--s->pages]);
+        p->released[p->num_released++] = pages[--s->pages];
         pages[s->pages] = 0;
         mark_moved(p, sequence, 1);
     }
@@ -242,22 +249,25 @@ void cla_kv_pages_truncate(cla_kv_pages *p, int32_t sequence, int64_t length)
         s->base = 0;
 }
 
-/* All references are taken before any is dropped. */
 void cla_kv_pages_share(cla_kv_pages *p, const int32_t *from)
 {
-    const size_t most = (size_t)p->most, entries = (size_t)p->sequences * most;
-    cla_kv_seq *seq = p->old_seq;
-    int32_t *table = p->old_table;
+    const size_t most = (size_t)p->most;
+    begin(p, 0, p->sequences);
     for (int32_t b = 0; b < p->sequences; b++) {
-        seq[b] = p->seq[from[b]];
-        memcpy(table + (size_t)b * most, pages_of(p, from[b]), most * sizeof *table);
-        for (int32_t i = 0; i < seq[b].pages; i++)
-            p->refs[table[(size_t)b * most + (size_t)i]]++;
+        const int32_t *held = p->old_table + (size_t)b * most;
+        for (int32_t i = 0; i < p->old_seq[b].pages; i++)
+            p->released[p->num_released++] = held[i];
     }
-    for (int32_t b = 0; b < p->sequences; b++)
-        for (int32_t i = 0; i < p->seq[b].pages; i++)
-            drop_page(p, pages_of(p, b)[i]);
-    memcpy(p->seq, seq, (size_t)p->sequences * sizeof *seq);
-    memcpy(p->table, table, entries * sizeof *table);
+    for (int32_t b = 0; b < p->sequences; b++) {
+        const int32_t *taken = p->old_table + (size_t)from[b] * most;
+        int32_t *pages = pages_of(p, b);
+        memset(pages, 0, (size_t)p->seq[b].pages * sizeof *pages);
+        p->seq[b] = p->old_seq[from[b]];
+        for (int32_t i = 0; i < p->seq[b].pages; i++) {
+            pages[i] = taken[i];
+            p->refs[taken[i]]++;
+            p->steps[p->num_steps++] = (cla_kv_step){ taken[i], CLA_KV_SHARED };
+        }
+    }
     mark_moved(p, 0, p->sequences);
 }

@@ -23,9 +23,16 @@ typedef struct cla_kv_copy {
     int32_t sequence; /* that writes */
 } cla_kv_copy;
 
+/* What became of a page in a change. */
+typedef enum cla_kv_fate {
+    CLA_KV_TAKEN,  /* it was free */
+    CLA_KV_LEFT,   /* to the others that hold it */
+    CLA_KV_SHARED, /* with one more sequence */
+} cla_kv_fate;
+
 typedef struct cla_kv_step {
     int32_t page;
-    bool taken; /* else dropped */
+    cla_kv_fate fate;
 } cla_kv_step;
 
 typedef struct cla_kv_pages {
@@ -46,6 +53,8 @@ typedef struct cla_kv_pages {
     int32_t *old_table;
     cla_kv_step *steps;
     int32_t num_steps;
+    int32_t *released;       /* pages to be given back once nothing can take the change back */
+    int32_t num_released;
     cla_kv_copy *copies;     /* at most one for each sequence */
     int32_t num_copies;
 } cla_kv_pages;
@@ -58,18 +67,20 @@ bool cla_kv_pages_init(cla_kv_pages *p);
 void cla_kv_pages_free(cla_kv_pages *p);
 
 /*
- * Room for n more rows, at least one, in each of count sequences from first on, and their lengths
- * with it. Pages without a row of the window go first, and stay gone; else it fails with nothing
- * changed. After success: copies[] says what to copy; then commit or undo.
+ * A change: then cla_kv_pages_commit() or cla_kv_pages_undo(). Arguments have been checked.
+ *
+ * append: room for n more rows, at least one, in each of count sequences from first on, and their
+ * lengths with it. Pages without a row of the window go first, and stay gone; else it fails with
+ * nothing changed. copies[] says what to copy.
+ * share: every sequence b becomes what from[b] was.
  */
 clattn_status cla_kv_pages_append(clattn_ctx *ctx, cla_kv_pages *p, int32_t first, int32_t count,
                                   int64_t n);
-void cla_kv_pages_undo(cla_kv_pages *p);
-
-/* The rest cannot fail: arguments have been checked. */
 void cla_kv_pages_truncate(cla_kv_pages *p, int32_t sequence, int64_t length);
-/* Every sequence b becomes what from[b] was. */
 void cla_kv_pages_share(cla_kv_pages *p, const int32_t *from);
+
+void cla_kv_pages_commit(cla_kv_pages *p);
+void cla_kv_pages_undo(cla_kv_pages *p);
 
 /* Rows of a sequence that are held, as attention counts them. */
 int64_t cla_kv_rows(const cla_kv_pages *p, int32_t sequence);

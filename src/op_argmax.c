@@ -24,11 +24,20 @@ static void rebase(void *problem, int64_t floats)
 
 static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
 
+/* Nothing is appended. */
+static cla_growth growth(const void *params, const void *problem)
+{
+    const argmax_params *u = params;
+    (void)problem;
+    return (cla_growth){ .kv = u->kv };
+}
+
 const cla_op cla_op_argmax = {
     .name = "argmax",
     .params = { .size = CLA_PARAMS_SIZE(argmax_params),
                 .kernel = offsetof(argmax_params, kernel),
-                .check = check },
+                .check = check,
+                .growth = growth },
     .size = sizeof(cla_attn),
     .slots = slots,
     .work = offsetof(cla_attn, work),

@@ -33,12 +33,21 @@ static void rebase(void *problem, int64_t floats)
 
 static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
 
+/* Nothing is appended. */
+static cla_growth growth(const void *params, const void *problem)
+{
+    const attention_params *u = params;
+    (void)problem;
+    return (cla_growth){ .kv = u->kv };
+}
+
 const cla_op cla_op_attention = {
     .name = "attention",
     .params = { .size = CLA_PARAMS_SIZE(attention_params),
                 .kernel = offsetof(attention_params, kernel),
                 .workspace = offsetof(attention_params, workspace),
-                .check = check },
+                .check = check,
+                .growth = growth },
     .size = sizeof(cla_attn),
     .slots = slots,
     .work = offsetof(cla_attn, work),

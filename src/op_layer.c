@@ -225,8 +225,8 @@ clattn_status clattn_layer(clattn_ctx *ctx, const layer_params *params)
     clattn_status status = cla_grow(&s.grow);
     if (status == CLATTN_OK) {
         status = run_steps(ctx, &s);
-        if (status != CLATTN_OK && s.grow.kv)
-            cla_kv_undo(s.grow.kv);
+        if (status != CLATTN_OK)
+            cla_ungrow(&s.grow);
     }
     clattn_buffer_destroy(&scratch);
     return status;

@@ -29,7 +29,7 @@ enum { CLA_MAX_PARAMS = 4096 };
 #define CLA_PARAMS_SIZE(type) \
     (sizeof(type) + 0 * sizeof(char[sizeof(type) <= CLA_MAX_PARAMS ? 1 : -1]))
 
-/* Rows that a run appends to a cache; kv NULL: none. */
+/* Rows that a run appends to a cache, 0 when it only reads it; kv NULL: there is none. */
 typedef struct cla_growth {
     clattn_kv *kv;
     int32_t first, count;
@@ -44,7 +44,7 @@ typedef struct cla_op_params {
     /* Makes the zeroed problem from a copy of the caller's params, which it may change. once: the
      * problem runs now and never again; else it is that of a plan. */
     clattn_status (*check)(clattn_ctx *ctx, void *params, bool once, void *problem);
-    /* What the problem appends to a cache; NULL: nothing ever. */
+    /* The cache of the problem, and what is appended to it; NULL: there is none ever. */
     cla_growth (*growth)(const void *params, const void *problem);
 } cla_op_params;
 
@@ -70,8 +70,11 @@ typedef struct cla_op {
     const cla_op_tuning *tuning; /* NULL: it is not tuned */
 } cla_op;
 
-/* Makes room for the rows, and does nothing when there are none. */
+/* Before a run: makes room for the rows, and sees to it that the device knows the cache. */
 clattn_status cla_grow(const cla_growth *grow);
+
+/* After a run that failed: the cache is as it was before cla_grow(). */
+void cla_ungrow(const cla_growth *grow);
 
 struct clattn_plan {
     clattn_ctx *ctx;

@@ -85,7 +85,7 @@ clattn_status cla_plan_call_growing(clattn_ctx *ctx, const cla_op *op, const voi
 {
     CLA_TRY(cla_grow(grow));
     const clattn_status s = cla_plan_call(ctx, op, problem, pin);
-    if (s != CLATTN_OK && grow->kv)
-        cla_kv_undo(grow->kv);
+    if (s != CLATTN_OK)
+        cla_ungrow(grow);
     return s;
 }

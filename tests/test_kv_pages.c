@@ -150,6 +150,12 @@ static void append(model *m, int first, int count, int64_t n, bool undo)
     }
 }
 
+static void truncate_to(model *m, int b, int64_t length)
+{
+    cla_kv_pages_truncate(&m->p, b, length);
+    cla_kv_pages_commit(&m->p);
+}
+
 static void truncate_some(model *m, test_rng *rng)
 {
     const int b = rng_below(rng, m->p.sequences);
@@ -157,7 +163,7 @@ static void truncate_some(model *m, test_rng *rng)
     const int64_t length = least + rng_below(rng, (int)(m->length[b] - least) + 1);
 
     m->length[b] = rng_below(rng, 4) == 0 ? 0 : length;
-    cla_kv_pages_truncate(&m->p, b, m->length[b]);
+    truncate_to(m, b, m->length[b]);
 }
 
 static void share(model *m, const int32_t *from)
@@ -171,6 +177,20 @@ static void share(model *m, const int32_t *from)
     }
     free(old);
     cla_kv_pages_share(&m->p, from);
+    cla_kv_pages_commit(&m->p);
+}
+
+/* As if the device could not be told. */
+static void change_mind(model *m, test_rng *rng)
+{
+    int32_t from[MAX_SEQUENCES];
+
+    for (int b = 0; b < m->p.sequences; b++)
+        from[b] = rng_below(rng, m->p.sequences);
+    cla_kv_pages_share(&m->p, from);
+    cla_kv_pages_undo(&m->p);
+    cla_kv_pages_truncate(&m->p, from[0], 0);
+    cla_kv_pages_undo(&m->p);
 }
 
 static void share_some(model *m, test_rng *rng)
@@ -190,9 +210,10 @@ static void random_step(model *m, test_rng *rng)
     const int first = rng_below(rng, m->p.sequences);
     const int count = 1 + rng_below(rng, m->p.sequences - first);
 
-    switch (rng_below(rng, 8)) {
+    switch (rng_below(rng, 9)) {
     case 0: truncate_some(m, rng); break;
     case 1: share_some(m, rng); break;
+    case 4: change_mind(m, rng); break;
     case 2: append(m, first, count, 1 + rng_below(rng, 3 * m->p.page_rows), true); break;
     case 3: append(m, first, count, 1 + rng_below(rng, 3 * m->p.page_rows), false); break;
     default: append(m, first, count, 1 + rng_below(rng, m->p.page_rows / 2), false); break;
@@ -220,12 +241,12 @@ START_TEST(random_operations)
         for (int b = 0; b < m->p.sequences; b++)
             if (m->length[b] > MAX_ROWS / 2) { /* a window goes on for ever */
                 m->length[b] = 0;
-                cla_kv_pages_truncate(&m->p, b, 0);
+                truncate_to(m, b, 0);
             }
     }
     ck_assert_int_gt(m->refused, 10);
     for (int b = 0; b < m->p.sequences; b++)
-        cla_kv_pages_truncate(&m->p, b, 0);
+        truncate_to(m, b, 0);
     ck_assert_int_eq(m->p.num_free, m->p.num_pages);
     model_free(m);
     free(m);
@@ -266,7 +287,7 @@ START_TEST(window_gives_pages_back)
         ck_assert_int_le(m->p.seq[0].pages, 4);
     }
     ck_assert_int_eq(m->length[0], 1000);
-    cla_kv_pages_truncate(&m->p, 0, 0);
+    truncate_to(m, 0, 0);
     m->length[0] = 0;
     check_model(m);
     ck_assert_int_eq(m->p.num_free, 4);

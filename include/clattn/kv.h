@@ -102,7 +102,7 @@ CLATTN_API clattn_status clattn_kv_read(clattn_kv *kv, int64_t sequence, int64_t
 /**
  * The cache as tensors for clattn_attention_params: `count` sequences from `sequence` on. They are
  * views of memory that the cache owns; lengths and table follow the calls above.
- * @return CLATTN_OK, CLATTN_ERR_ARG
+ * @return CLATTN_OK, CLATTN_ERR_ARG, CLATTN_ERR_DEVICE
  */
 CLATTN_API clattn_status clattn_kv_tensors(clattn_kv *kv, int64_t sequence, int64_t count,
                                            clattn_tensor *k, clattn_tensor *v,
