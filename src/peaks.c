@@ -158,6 +158,7 @@ clattn_status clattn_measure_peaks(clattn_ctx *ctx, double *gflops, double *gbyt
                 gflops ? "gbytes_per_s" : "gflops");
     if (ctx->cl)
         return measure(ctx, gflops, gbytes_per_s);
-    cla_cpu_peaks(&ctx->cpu, gflops, gbytes_per_s);
+    CLA_REQUIRE(ctx, cla_cpu_peaks(&ctx->cpu, gflops, gbytes_per_s), CLATTN_ERR_MEMORY,
+                "out of host memory for a measurement");
     return CLATTN_OK;
 }

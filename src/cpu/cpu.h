@@ -39,8 +39,9 @@ int cla_cpu_cores(void);
 /* Fills the device description: name, instruction set, memory. */
 void cla_cpu_probe(const cla_cpu *cpu, cla_dev *dev);
 
-/* Rates that attention can be held against, measured on all threads, about 0.3 s. */
-void cla_cpu_peaks(const cla_cpu *cpu, double *gflops, double *gbytes_per_s);
+/* Rates that attention can be held against, measured on all threads, about 0.3 s. False: there is
+ * not enough memory to measure them. */
+bool cla_cpu_peaks(const cla_cpu *cpu, double *gflops, double *gbytes_per_s);
 
 /* One per operation: fully validated problems with views in host memory. */
 clattn_status cla_cpu_attention(cla_cpu *cpu, const cla_attn *p, const int *t);

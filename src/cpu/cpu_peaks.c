@@ -68,7 +68,7 @@ static double read_pass(const cla_cpu *cpu, const cla_block_ops *ops, const char
     return (double)(count * CHUNK) / (seconds() - start);
 }
 
-/* Bytes per second; 0 when there is not enough memory to measure it. */
+/* Bytes per second; 0: there is not enough memory to measure it. */
 static double measure_read(const cla_cpu *cpu, const cla_block_ops *ops)
 {
     const size_t window = WINDOW_CHUNKS * (size_t)cpu->threads;
@@ -91,9 +91,10 @@ static double measure_read(const cla_cpu *cpu, const cla_block_ops *ops)
     return best;
 }
 
-void cla_cpu_peaks(const cla_cpu *cpu, double *gflops, double *gbytes_per_s)
+bool cla_cpu_peaks(const cla_cpu *cpu, double *gflops, double *gbytes_per_s)
 {
     const cla_block_ops *ops = cla_block_ops_of(cpu->isa);
     *gflops = measure_multiply_adds(cpu, ops) * 1e-9;
     *gbytes_per_s = measure_read(cpu, ops) * 1e-9;
+    return *gbytes_per_s > 0;
 }
