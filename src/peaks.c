@@ -13,7 +13,7 @@ extern const cla_kernel cla_kernel_peak_fma, cla_kernel_peak_read;
 
 enum {
     RUNS = 7,                        /* the best one counts: noise only slows down */
-    ITEMS_PER_UNIT_CPU = 64,         /* work-items per compute unit */
+    ITEMS_PER_UNIT_CPU = 64,         /* work-items per compute unit; whole work-groups */
     ITEMS_PER_UNIT_GPU = 2048,
     READ_BYTES = 256 << 20,          /* at least */
     WINDOW_BYTES_CPU = 32 << 20,     /* timed by themselves: some fall between others' work */
@@ -129,7 +129,13 @@ static clattn_status measure_read(clattn_ctx *ctx, cla_peak *p, double *gbytes_p
         bytes = ctx->dev.info.max_alloc_bytes;
     const int windows = cpu ? (int)((bytes + WINDOW_BYTES_CPU - 1) / WINDOW_BYTES_CPU) : 1;
     const int passes = !cpu ? RUNS : windows > PASSES_CPU ? windows : PASSES_CPU;
+    const size_t most = bytes / 16 / 8 / (size_t)windows; /* work-items that read 8 vectors */
+    CLA_REQUIRE(ctx, most >= ITEMS_PER_UNIT_CPU, CLATTN_ERR_UNSUPPORTED,
+                "buffers of %zu bytes are too small to measure %s with",
+                ctx->dev.info.max_alloc_bytes, ctx->dev.info.name);
     p->items = num_items(ctx);
+    if ((size_t)p->items > most)
+        p->items = (int32_t)(most / ITEMS_PER_UNIT_CPU * ITEMS_PER_UNIT_CPU);
     p->count = (int32_t)(bytes / 16 / (size_t)(p->items * windows) / 8 * 8);
     p->first = cpu ? p->count : 1;
     p->step = cpu ? 1 : p->items;

@@ -68,6 +68,9 @@ static clattn_device_type device_type(const question *q)
     return type & CL_DEVICE_TYPE_CPU ? CLATTN_DEVICE_CPU : CLATTN_DEVICE_OTHER;
 }
 
+/* Far more than any device has: products with it stay within an int. */
+enum { MOST_UNITS = 1 << 16 };
+
 static void ask_limits(const question *q, cla_dev *dev)
 {
     cl_uint units = 0, floats = 1;
@@ -80,7 +83,7 @@ static void ask_limits(const question *q, cla_dev *dev)
     ASK(q, CL_DEVICE_LOCAL_MEM_SIZE, local);
     ASK(q, CL_DEVICE_GLOBAL_MEM_SIZE, global);
     ASK(q, CL_DEVICE_MAX_MEM_ALLOC_SIZE, alloc);
-    dev->info.compute_units = (int)units;
+    dev->info.compute_units = units < MOST_UNITS ? (int)units : MOST_UNITS;
     dev->vector_floats = (int)floats;
     memcpy(dev->max_items, items, sizeof dev->max_items);
     dev->info.local_bytes = (size_t)local;

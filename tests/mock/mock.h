@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An OpenCL driver that plays devices from a table: it answers for them, keeps to their limits and
+ * computes nothing. What it was asked that the device could not do it writes down.
+ */
+#ifndef MOCK_H
+#define MOCK_H
+
+#include <CL/cl.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MOCK_STATE "mock_driver_state"
+
+enum { MOCK_PLATFORMS = 2 };
+
+typedef struct mock_device {
+    const char *name, *vendor, *driver, *version, *extensions;
+    int platform;
+    cl_device_type type;
+    cl_uint units;
+    size_t max_work_group, max_items[3];
+    cl_ulong local_bytes, global_bytes, max_alloc;
+    cl_uint vector_floats;
+    bool fp16, fp64, subgroups; /* what works, whatever the extensions say */
+    bool switched_off, no_compiler, miscomputes;
+    bool odd; /* no device that is sold */
+} mock_device;
+
+extern const mock_device mock_devices[]; /* name NULL ends */
+
+typedef struct mock_state {
+    const mock_device *devices;
+    bool (*is_listed)(const mock_device *device); /* NULL: all of them */
+    const char *bad_source; /* programs with this text do not build; NULL: all do */
+    long lose_after;        /* launches until the device is gone; negative: it stays */
+    long launches, live;    /* kernels launched; references to objects */
+    char violation[512];    /* the first; "": none */
+} mock_state;
+
+#endif

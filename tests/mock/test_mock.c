@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Devices that are not here, played by a driver that knows their limits and computes nothing: the
+ * list of devices, contexts, the plans of every operation, and what is said when a device cannot.
+ * test_mock DRIVER
+ */
+#define _XOPEN_SOURCE 700
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare.h"
+#include "mock.h"
+#include "mock_problems.h"
+#include "plan.h"
+#include "suite.h"
+
+static mock_state *driver;
+static const char *listed_name; /* of the only device that is listed */
+static char sentence[1024];     /* of the last error */
+
+static void keep_error(void *user, clattn_log_level level, const char *line)
+{
+    (void)user;
+    if (level == CLATTN_LOG_ERROR)
+        snprintf(sentence, sizeof sentence, "%s", line);
+}
+
+static clattn_status open_device(const char *device, clattn_ctx **ctx)
+{
+    sentence[0] = '\0';
+    return clattn_ctx_create(clattn_ctx_params(.device = device, .log = keep_error), ctx);
+}
+
+/* ---- which devices there are ---- */
+
+static bool has_name(const mock_device *device)
+{
+    return strcmp(device->name, listed_name) == 0;
+}
+
+static bool nobody(const mock_device *device)
+{
+    (void)device;
+    return false;
+}
+
+static bool is_odd(const mock_device *device)
+{
+    return device->odd;
+}
+
+static void list_only(const char *name)
+{
+    listed_name = name;
+    driver->is_listed = has_name;
+}
+
+static void reset(void)
+{
+    driver->is_listed = NULL;
+    driver->bad_source = NULL;
+    driver->lose_after = -1;
+    driver->violation[0] = '\0';
+    setenv("CLATTN_DEVICE", "opencl", 1);
+}
+
+static void check_nothing_left(void)
+{
+    ck_assert_msg(driver->live == 0, "%s: %ld objects are left", compare_label_text(),
+                  driver->live);
+}
+
+/* ---- the list ---- */
+
+static bool can_compute(const mock_device *d)
+{
+    return !d->switched_off && !d->no_compiler && !d->miscomputes && d->max_work_group >= 16
+        && d->max_alloc > 0;
+}
+
+static void check_info(const clattn_device_info *info, const mock_device *d)
+{
+    compare_label("%.60s", d->name);
+    ck_assert_msg(strncmp(info->name, d->name, sizeof info->name - 1) == 0, "\"%s\"", info->name);
+    ck_assert_str_eq(info->vendor, d->vendor);
+    ck_assert_str_eq(info->platform, d->platform ? "Second Mock" : "First Mock");
+    ck_assert_int_eq(info->type, d->odd ? CLATTN_DEVICE_OTHER : CLATTN_DEVICE_GPU);
+    ck_assert_uint_eq(info->max_work_group, d->max_work_group);
+    ck_assert_uint_eq(info->local_bytes, d->local_bytes);
+    ck_assert_uint_eq(info->global_bytes, d->global_bytes);
+    ck_assert_uint_eq(info->max_alloc_bytes, d->max_alloc);
+    ck_assert_int_ge(info->compute_units, 0);
+    ck_assert_msg(info->usable == can_compute(d), "%s: usable %d: \"%s\"", compare_label_text(),
+                  info->usable, info->why_not);
+    ck_assert(info->usable || info->why_not[0]);
+    if (info->usable && !d->odd)
+        ck_assert_msg(info->fp16 == d->fp16 && info->fp64 == d->fp64
+                          && info->subgroups == d->subgroups,
+                      "%s: \"%s\"", compare_label_text(), info->why_not);
+}
+
+START_TEST(list)
+{
+    clattn_device_info *infos;
+    int count, at = 1;
+    OK(NULL, clattn_device_list(&infos, &count));
+    for (int platform = 0; platform < MOCK_PLATFORMS; platform++)
+        for (const mock_device *d = driver->devices; d->name; d++) {
+            if (d->platform != platform)
+                continue;
+            ck_assert_int_lt(at, count);
+            ck_assert_int_eq(infos[at].index, at);
+            check_info(&infos[at++], d);
+        }
+    ck_assert_int_eq(at, count);
+    clattn_device_list_free(&infos);
+    check_nothing_left();
+}
+END_TEST
+
+static void expect_device(const char *selector, const char *name)
+{
+    clattn_ctx *ctx;
+    const clattn_status s = open_device(selector, &ctx);
+    ck_assert_msg(s == CLATTN_OK, "%s: %s", selector ? selector : "default", sentence);
+    ck_assert_str_eq(clattn_ctx_device(ctx)->name, name);
+    clattn_ctx_destroy(&ctx);
+}
+
+START_TEST(selectors)
+{
+    expect_device("opencl", "Ellesmere");
+    expect_device("second mock", "Intel(R) UHD Graphics 630");
+    expect_device("GFX90A", "gfx90a:sramecc+:xnack-");
+    expect_device("mali-g710", "Mali-G710");
+    unsetenv("CLATTN_DEVICE");
+    expect_device(NULL, "Ellesmere"); /* a GPU is the best */
+    driver->is_listed = is_odd;
+    clattn_ctx *ctx;
+    ck_assert_int_eq(open_device(NULL, &ctx), CLATTN_OK);
+    ck_assert_int_eq(clattn_ctx_device(ctx)->type, CLATTN_DEVICE_NATIVE); /* no accelerator is */
+    clattn_ctx_destroy(&ctx);
+    check_nothing_left();
+}
+END_TEST
+
+static void expect_refusal(const char *selector, const char *words)
+{
+    clattn_ctx *ctx;
+    ck_assert_int_eq(open_device(selector, &ctx), CLATTN_ERR_DEVICE);
+    ck_assert_ptr_null(ctx);
+    ck_assert_msg(strstr(sentence, words), "\"%s\" does not say \"%s\"", sentence, words);
+    check_nothing_left();
+}
+
+START_TEST(unusable)
+{
+    static const char *const all[][2] = {
+        { "no compiler", "no compiler" },
+        { "switched off", "not available" },
+        { "cannot count", "computes wrongly" },
+        { "one item", "clEnqueueNDRangeKernel(probe_base): CL_INVALID_WORK_ITEM_SIZE" },
+        { "no memory", "clCreateBuffer: CL_INVALID_BUFFER_SIZE" },
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        expect_refusal(all[i][0], all[i][1]);
+        list_only(all[i][0]);
+        expect_refusal("opencl", all[i][1]);
+        reset();
+    }
+    driver->is_listed = nobody;
+    expect_refusal("opencl", "there is no OpenCL device; there is: 0 ");
+    expect_refusal("Ellesmere", "no device fits \"Ellesmere\"");
+    expect_refusal("3", "no device fits \"3\"");
+}
+END_TEST
+
+/* ---- plans ---- */
+
+static void check_limits(const clattn_plan *plan, const mock_device *d)
+{
+    for (int i = 0; i < plan->num_launches; i++) {
+        const cla_geometry *g = &plan->launches[i].geometry;
+        const char *name = plan->launches[i].kernel->name;
+        size_t items = 1;
+        for (int a = 0; a < g->dims; a++) {
+            ck_assert_msg(g->local[a] <= d->max_items[a], "%s: %s: %zu work-items in dimension %d",
+                          compare_label_text(), name, g->local[a], a);
+            items *= g->local[a];
+        }
+        ck_assert_msg(items <= d->max_work_group, "%s: %s: %zu work-items", compare_label_text(),
+                      name, items);
+    }
+    for (int i = 0; i < plan->num_choices; i++) {
+        const cla_kernel *k = plan->choices[i].kernel;
+        const cla_kernel *const all[] = { k, k->before, k->after };
+        for (int n = 0; n < 3; n++) {
+            const size_t local = all[n] && all[n]->local_bytes
+                                   ? all[n]->local_bytes(plan->problem, plan->choices[i].t)
+                                   : 0;
+            ck_assert_msg(local <= d->local_bytes, "%s: %s: %zu bytes of local memory",
+                          compare_label_text(), all[n]->name, local);
+        }
+    }
+}
+
+/* A device that is sold can do everything; another may refuse, for a reason. */
+static void check_problem(clattn_ctx *ctx, const mock_device *d, int problem, clattn_dtype dtype)
+{
+    mock_job job;
+    compare_label("%.40s, %s, %s", d->name, mock_problem_name(problem), clattn_dtype_name(dtype));
+    driver->violation[0] = '\0';
+    clattn_status s = mock_job_make(&job, ctx, problem, dtype);
+    if (s == CLATTN_OK) {
+        check_limits(job.plan, d);
+        s = clattn_plan_run(job.plan);
+    }
+    if (s == CLATTN_OK)
+        s = clattn_finish(ctx);
+    ck_assert_msg(!driver->violation[0], "%s: %s", compare_label_text(), driver->violation);
+    ck_assert_msg(s == CLATTN_OK
+                      || (d->odd && clattn_error(ctx)[0]
+                          && (s == CLATTN_ERR_UNSUPPORTED || s == CLATTN_ERR_SHAPE
+                              || s == CLATTN_ERR_MEMORY)),
+                  "%s: %s: %s", compare_label_text(), clattn_status_name(s), clattn_error(ctx));
+    mock_job_free(&job);
+}
+
+START_TEST(plans)
+{
+    const mock_device *d = &driver->devices[_i];
+    static const clattn_dtype dtypes[] = { CLATTN_F32, CLATTN_F16 };
+    clattn_ctx *ctx;
+    if (!can_compute(d))
+        return;
+    list_only(d->name);
+    const clattn_status s = open_device("opencl", &ctx);
+    ck_assert_msg(s == CLATTN_OK, "%.40s: %s", d->name, sentence);
+    for (int i = 0; mock_problem_name(i); i++)
+        for (int n = 0; n < 2; n++)
+            check_problem(ctx, d, i, dtypes[n]);
+    clattn_ctx_destroy(&ctx);
+    check_nothing_left();
+}
+END_TEST
+
+START_TEST(peaks)
+{
+    clattn_ctx *ctx;
+    double gflops, bandwidth;
+    driver->is_listed = NULL;
+    OK(NULL, open_device("A device whose driver", &ctx));
+    driver->violation[0] = '\0';
+    OK(ctx, clattn_measure_peaks(ctx, &gflops, &bandwidth));
+    ck_assert_msg(!driver->violation[0], "%s", driver->violation);
+    clattn_ctx_destroy(&ctx);
+    check_nothing_left();
+}
+END_TEST
+
+/* ---- failures ---- */
+
+START_TEST(does_not_build)
+{
+    clattn_ctx *ctx;
+    mock_job job;
+    OK(NULL, open_device("gfx1100", &ctx));
+    driver->bad_source = "void attn_";
+    for (int i = 0; i < 2; i++) { /* the second time is no other */
+        FAILS(ctx, ERR_BUILD, "does not build on gfx1100|mock.cl:7: error: not today|clBuild",
+              mock_job_make(&job, ctx, 0, CLATTN_F32));
+        mock_job_free(&job);
+    }
+    driver->bad_source = NULL;
+    OK(ctx, mock_job_make(&job, ctx, 0, CLATTN_F32));
+    OK(ctx, clattn_plan_run(job.plan));
+    mock_job_free(&job);
+    clattn_ctx_destroy(&ctx);
+    check_nothing_left();
+}
+END_TEST
+
+/* All calls fail from then on, and all of them say so; everything can still be given back. */
+static bool lose(const char *device, int problem, long launches)
+{
+    clattn_ctx *ctx;
+    mock_job job;
+    OK(NULL, open_device(device, &ctx));
+    OK(ctx, mock_job_make(&job, ctx, problem, CLATTN_F32));
+    driver->lose_after = driver->launches + launches;
+    clattn_status s = clattn_plan_run(job.plan);
+    if (s == CLATTN_OK)
+        s = clattn_finish(ctx);
+    const bool lost = s != CLATTN_OK;
+    if (lost) {
+        ck_assert_int_eq(s, CLATTN_ERR_DEVICE);
+        ck_assert_msg(strstr(clattn_error(ctx), "CL_OUT_OF_RESOURCES (-5) on "), "%s",
+                      clattn_error(ctx));
+        FAILS(ctx, ERR_DEVICE, "clFinish: CL_OUT_OF_RESOURCES (-5)", clattn_finish(ctx));
+    }
+    mock_job_free(&job);
+    clattn_ctx_destroy(&ctx);
+    check_nothing_left();
+    driver->lose_after = -1;
+    return lost;
+}
+
+START_TEST(lost)
+{
+    for (int i = 0; mock_problem_name(i); i++) {
+        long launches = 0;
+        compare_label("%s", mock_problem_name(i));
+        while (lose("Arc(TM) A770", i, launches))
+            launches++;
+        ck_assert_int_gt(launches, 1);
+    }
+}
+END_TEST
+
+static Suite *suite(int devices)
+{
+    Suite *s = suite_create("mock");
+    TCase *t = tcase_create("mock");
+
+    tcase_add_checked_fixture(t, reset, NULL);
+    tcase_add_test(t, list);
+    tcase_add_test(t, selectors);
+    tcase_add_test(t, unusable);
+    tcase_add_loop_test(t, plans, 0, devices);
+    tcase_add_test(t, peaks);
+    tcase_add_test(t, does_not_build);
+    tcase_add_test(t, lost);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    clattn_device_info *infos;
+    int count;
+    suite_begin();
+    if (argc < 2)
+        return 2;
+    setenv("OCL_ICD_VENDORS", argv[1], 1);
+    unsetenv("OPENCL_LAYERS");
+    OK(NULL, clattn_device_list(&infos, &count)); /* loads the driver */
+    clattn_device_list_free(&infos);
+    void *handle = dlopen(argv[1], RTLD_NOW | RTLD_NOLOAD);
+    driver = handle ? dlsym(handle, MOCK_STATE) : NULL;
+    if (!driver)
+        suite_skip_all("the OpenCL loader does not take a driver by its path");
+    int devices = 0;
+    while (driver->devices[devices].name)
+        devices++;
+    printf("# %d devices\n", devices);
+    return suite_run(suite(devices));
+}
