@@ -188,15 +188,19 @@ clattn_status cla_attn_check_scores(clattn_ctx *ctx, const char *op, const char 
     return CLATTN_OK;
 }
 
+void cla_attn_add_batch(cla_view *view)
+{
+    memmove(view->shape + 1, view->shape, 3 * sizeof view->shape[0]);
+    memmove(view->stride + 1, view->stride, 3 * sizeof view->stride[0]);
+    view->shape[0] = 1;
+    view->stride[0] = 0;
+}
+
 clattn_status cla_attn_check_rows(clattn_ctx *ctx, const char *op, const char *name,
                                   const cla_attn *p, cla_view *view)
 {
-    if (p->ragged) {
-        memmove(view->shape + 1, view->shape, 2 * sizeof view->shape[0]);
-        memmove(view->stride + 1, view->stride, 2 * sizeof view->stride[0]);
-        view->shape[0] = 1;
-        view->stride[0] = 0;
-    }
+    if (p->ragged)
+        cla_attn_add_batch(view);
     const int64_t *s = view->shape, B = p->ragged ? 1 : p->B;
     CLA_REQUIRE(ctx, s[0] == B && s[1] == p->Hq && s[2] == p->Tq, CLATTN_ERR_SHAPE,
                 "%s: %s is [%lld][%lld][%lld], must be [%lld][%d][%d]", op, name, (long long)s[0],

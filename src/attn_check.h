@@ -67,12 +67,19 @@ clattn_status cla_attn_check_scores(clattn_ctx *ctx, const char *op, const char 
                                     unsigned dtypes, const clattn_tensor *t, const cla_attn *p,
                                     cla_view *view);
 
+/* A packed view of rank 3 at most gets a batch axis in front. */
+void cla_attn_add_batch(cla_view *view);
+
 /*
- * A tensor with one number per row: [B][Hq][Nq], ragged [Hq][Tq], which becomes [1][Hq][Tq]. The
- * view has been made with that rank.
+ * A tensor with one number per row, or some: [B][Hq][Nq], ragged [Hq][Tq], which becomes
+ * [1][Hq][Tq]. The view has been made with that rank, or one more.
  */
 clattn_status cla_attn_check_rows(clattn_ctx *ctx, const char *op, const char *name,
                                   const cla_attn *p, cla_view *view);
+
+/* Fills the views of stats and the numbers that say how much of it is wanted. */
+clattn_status cla_attn_check_stats(clattn_ctx *ctx, const char *op,
+                                   const clattn_attention_stats *u, cla_attn *p);
 
 /* Which keys a row sees: fills causal, left and right. */
 typedef struct cla_visibility {

@@ -29,6 +29,7 @@ extern const char cla_native_digest[];
 typedef enum cla_stage {
     CLA_STAGE_ATTENTION,  /* problem: cla_attn */
     CLA_STAGE_PROBS,      /* problem: cla_attn; reads lse */
+    CLA_STAGE_STATS,      /* problem: cla_attn */
     CLA_STAGE_MERGE,      /* problem: cla_merge */
     CLA_STAGE_ARGMAX,     /* problem: cla_attn */
     CLA_STAGE_PROJECTION, /* problem: cla_proj */
@@ -45,7 +46,7 @@ enum {
     CLA_MAX_TUNABLES = 8,
     CLA_MAX_CHOICES = 12,
     CLA_MAX_CONSTANTS = 24,
-    CLA_MAX_ARGS = 112,
+    CLA_MAX_ARGS = 136,
     CLA_MAX_PARTS = 10,
 };
 

@@ -13,13 +13,27 @@ static const cla_slot slots[] = {
     CLA_ATTN_SLOT(q, false),     CLA_ATTN_SLOT(k, false),    CLA_ATTN_SLOT(v, false),
     CLA_ATTN_SLOT(o, true),      CLA_ATTN_SLOT(lse, true),   CLA_ATTN_SLOT(probs, true),
     CLA_ATTN_SLOT(mask, false),  CLA_ATTN_SLOT(bias, false), CLA_ATTN_SLOT(alibi, false),
-    CLA_ATTN_SLOT(sinks, false), CLA_ATTN_SEQUENCE_SLOTS,    { NULL, 0, false },
+    CLA_ATTN_SLOT(sinks, false), CLA_ATTN_SEQUENCE_SLOTS,
+    { "stats.entropy", offsetof(cla_attn, entropy), true },
+    { "stats.distance", offsetof(cla_attn, distance), true },
+    { "stats.top", offsetof(cla_attn, top), true },
+    { "stats.top_keys", offsetof(cla_attn, top_keys), true },
+    { "stats.keys", offsetof(cla_attn, keys), false },
+    { "stats.chosen", offsetof(cla_attn, chosen), true },
+    { "stats.mean", offsetof(cla_attn, mean), true },
+    { NULL, 0, false },
 };
 
 static bool wants_probs(const void *problem)
 {
     const cla_attn *p = problem;
     return p->has_probs && p->probs.span > 0;
+}
+
+static bool wants_stats(const void *problem)
+{
+    const cla_attn *p = problem;
+    return p->has_stats;
 }
 
 static void rebase(void *problem, int64_t floats)
@@ -29,6 +43,7 @@ static void rebase(void *problem, int64_t floats)
     p->work_v += floats;
     p->work_o += floats;
     p->work_lse += floats;
+    p->work_rows += floats;
 }
 
 static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
@@ -51,8 +66,10 @@ const cla_op cla_op_attention = {
     .size = sizeof(cla_attn),
     .slots = slots,
     .work = offsetof(cla_attn, work),
-    .num_stages = 2,
-    .stages = { { CLA_STAGE_ATTENTION, NULL }, { CLA_STAGE_PROBS, wants_probs } },
+    .num_stages = 3,
+    .stages = { { CLA_STAGE_ATTENTION, NULL },
+                { CLA_STAGE_PROBS, wants_probs },
+                { CLA_STAGE_STATS, wants_stats } },
     .empty = cla_attn_is_empty,
     .cost = cla_attn_cost,
     .rebase = rebase,
@@ -147,7 +164,8 @@ static clattn_status optional_views(clattn_ctx *ctx, const attention_params *u, 
         CLA_TRY(head_view(ctx, "alibi", &u->alibi, p, &p->alibi));
     if (p->has_sinks)
         CLA_TRY(head_view(ctx, "sinks", &u->sinks, p, &p->sinks));
-    return probs_view(ctx, u, p);
+    CLA_TRY(probs_view(ctx, u, p));
+    return cla_attn_check_stats(ctx, OP, &u->stats, p);
 }
 
 /* ---- numbers ---- */
@@ -172,7 +190,8 @@ static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *probl
 {
     attention_params *u = params;
     cla_attn *p = problem;
-    const bool exact = cla_present(&u->mask) || cla_present(&u->bias) || cla_present(&u->probs);
+    const bool exact = cla_present(&u->mask) || cla_present(&u->bias) || cla_present(&u->probs)
+                    || cla_present(&u->stats.mean);
     const cla_kv_use use = { OP, u->kv, u->kv_sequence, &u->q, &u->k, &u->v, &u->layout,
                              &u->max_seqlen_k, exact };
     CLA_TRY(cla_attn_use_kv(ctx, &use, once));

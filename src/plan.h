@@ -20,7 +20,7 @@ typedef struct cla_op_stage {
     bool (*wanted)(const void *problem); /* NULL: always */
 } cla_op_stage;
 
-enum { CLA_MAX_STAGES = 2, CLA_MAX_LAUNCHES = 4 * CLA_MAX_STAGES, CLA_MAX_PROBLEM = 4096,
+enum { CLA_MAX_STAGES = 3, CLA_MAX_LAUNCHES = 4 * CLA_MAX_STAGES, CLA_MAX_PROBLEM = 4096,
        CLA_MAX_PLAN_PARTS = 4 };
 
 enum { CLA_MAX_PARAMS = 4096 };

@@ -50,12 +50,20 @@ typedef struct cla_attn {
     int32_t causal;                      /* clattn_causal */
     int32_t left, right;                 /* window, CLA_UNBOUNDED when open */
     int32_t probs_head, probs_row, probs_heads, probs_rows;
+    int32_t has_stats;                   /* at least one of those that follow */
+    int32_t has_entropy, has_distance, has_mean;
+    int32_t tops, picks;                 /* weights of a row in top and in chosen; 0: none */
+    int32_t mean_row, mean_rows;
     float scale, softcap;
 
     cla_view q, k, v, o, lse, probs, mask, bias, alibi, sinks, cu_q, cu_k;
     cla_view lengths, table;             /* i32 [B], [B][pages of a sequence] */
     cla_view k_scale, v_scale;           /* f32, axes as k and v: [..][Hk][rows], i4: [..][D/32] */
     cla_view index;                      /* argmax attention: i32 [B][Hq][Nq] */
+    cla_view entropy, distance;          /* axes as lse */
+    cla_view top, top_keys, chosen;      /* the same, and [3] = weight */
+    cla_view keys;                       /* i32: stride[0] = batch, [1] = row */
+    cla_view mean;                       /* stride[0] = batch, [1] = row */
     cla_view work;                       /* f32 workspace, see bind() in kernel.h */
 
     /* Set by bind() from a configuration. Offsets count floats in work. */
@@ -63,6 +71,8 @@ typedef struct cla_attn {
     int32_t split_keys;                  /* keys of one part */
     int64_t work_k, work_v;              /* packed keys and values */
     int64_t work_o, work_lse;            /* partial results [splits][B][Hq][Nq], o times [Dv] */
+    int64_t work_rows;                   /* [B][Hq][Nq] pairs: highest score, 1 / sum of weights */
+    int32_t tile[4];                     /* WG, BR, BC, DC that a helper is built with */
 } cla_attn;
 
 /* Merge of P partial results: rows of all batches and heads. */

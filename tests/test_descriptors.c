@@ -162,7 +162,8 @@ static cla_attn sample_attention(int D, int Dv)
                        .Tq = 40, .Tk = 500, .in_type = CLATTN_F32,
                        .kv_type = CLATTN_F32, .out_type = CLATTN_F32,
                        .bias_type = CLATTN_F32, .left = CLA_UNBOUNDED, .right = CLA_UNBOUNDED,
-                       .probs_heads = 4, .probs_rows = 40, .scale = 1, .splits = 1,
+                       .probs_heads = 4, .probs_rows = 40, .mean_rows = 40,
+                       .scale = 1, .splits = 1,
                        .split_keys = 500 };
 }
 
@@ -227,10 +228,10 @@ START_TEST(every_width)
 {
     static const int widths[][2] = { { 1, 1 }, { 3, 500 }, { 500, 3 }, { 64, 64 }, { 128, 128 },
                                      { 256, 256 }, { 576, 512 }, { 4096, 4096 } };
-    static const cla_stage stages[] = { CLA_STAGE_ATTENTION, CLA_STAGE_PROBS,
+    static const cla_stage stages[] = { CLA_STAGE_ATTENTION, CLA_STAGE_PROBS, CLA_STAGE_STATS,
                                         CLA_STAGE_ARGMAX };
 
-    for (int s = 0; s < 3; s++)
+    for (size_t s = 0; s < sizeof stages / sizeof stages[0]; s++)
         for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
             const cla_attn p = sample_attention(widths[w][0], widths[w][1]);
             bool any = false;

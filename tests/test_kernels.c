@@ -119,16 +119,7 @@ static const attn_spec cache_shapes[] = {
 
 static void check_config(void *user, const cla_kernel *kernel, const void *problem, const int *t)
 {
-    attn_run *run = user;
-
-    attn_run_poison(run);
-    if (kernel->stage == CLA_STAGE_PROBS)
-        attn_run_put_lse(run);
-    kernel_run(suite_ctx(), kernel, problem, t);
-    if (kernel->stage == CLA_STAGE_PROBS)
-        attn_run_check_probs(run);
-    else
-        attn_run_check(run);
+    kernel_run_attention(suite_ctx(), kernel, user, problem, t);
 }
 
 /* Returns how many configurations ran: no kernel refuses a shape, but a share may have none. */
@@ -136,9 +127,7 @@ static int check_shape(const cla_kernel *kernel, attn_spec spec, kernel_way way)
 {
     attn_run run;
 
-    spec.probs = kernel->stage == CLA_STAGE_PROBS;
-    spec.argmax = kernel->stage == CLA_STAGE_ARGMAX;
-    spec.lse = spec.lse || spec.probs;
+    kernel_wants(kernel, &spec);
     attn_data *data = attn_data_make(&spec, suite_seed());
     attn_run_make(&run, suite_ctx(), data);
     const kernel_task task = { kernel, spec.name, kernel_params(kernel, &run), &run, check_config };
@@ -326,6 +315,7 @@ static Suite *suite(void)
 int main(int argc, char **argv)
 {
     return kernel_walk_main(argc, argv,
-                            STAGE(ATTENTION) | STAGE(PROBS) | STAGE(ARGMAX) | STAGE(MERGE), &scope,
-                            suite);
+                            STAGE(ATTENTION) | STAGE(PROBS) | STAGE(STATS) | STAGE(ARGMAX)
+                                | STAGE(MERGE),
+                            &scope, suite);
 }

@@ -72,6 +72,27 @@ START_TEST(modifiers)
 }
 END_TEST
 
+/* Weights 3/4 and 1/4, then 1/4 and 3/4; three largest of two, keys 1 and 7 asked for. */
+START_TEST(statistics)
+{
+    static const int32_t keys[] = { 1, 7, 0, -1 };
+    const ref_stats stats = { .tops = 3, .picks = 2, .keys = keys };
+    double p[4], o[4], out[14], mean[4];
+    float naive[14], naive_p[4] = { 0.75f, 0.25f, 0.25f, 0.75f }, naive_mean[4];
+
+    ref_attention(&two_by_two, o, NULL, p);
+    ref_stats_make(&two_by_two, &stats, p, out, mean);
+    ref_stats_naive(&two_by_two, &stats, naive_p, naive, naive_mean);
+    const double row[7] = { 0.25 * log(4) + 0.75 * log(4.0 / 3), 0.25, 0.75, 0.25, 0, 0.25, 0 };
+    for (int i = 0; i < 14; i++) {
+        near(out[i], row[i % 7]);
+        ck_assert(fabs((double)naive[i] - row[i % 7]) < 1e-6);
+    }
+    for (int i = 0; i < 4; i++)
+        near(mean[i], p[i]), ck_assert(naive_mean[i] == naive_p[i]);
+}
+END_TEST
+
 START_TEST(visibility)
 {
     ref_attn r = { .B = 1, .Hq = 1, .Hk = 1, .Nq = 2, .Nk = 4 };
@@ -271,6 +292,7 @@ static Suite *suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, plain);
     tcase_add_test(t, modifiers);
+    tcase_add_test(t, statistics);
     tcase_add_test(t, visibility);
     tcase_add_test(t, edges);
     tcase_add_test(t, merge);

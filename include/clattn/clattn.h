@@ -340,6 +340,21 @@ typedef struct clattn_kv_layout {
     clattn_tensor v_scale;     /**< the same of v, with Dv */
 } clattn_kv_layout;
 
+/**
+ * What the weights p[b,h,i,j] = exp(s_j - lse) of each row come to, without the Nq x Nk weights.
+ * Each tensor is optional and f32 unless it says otherwise.
+ */
+typedef struct clattn_attention_stats {
+    clattn_tensor entropy;  /**< [B][Hq][Nq], ragged [Hq][Tq]: -sum_j p log p, natural logarithm */
+    clattn_tensor distance; /**< shape of entropy: sum_j p |i + Nk - Nq - j| */
+    clattn_tensor top;      /**< [B][Hq][Nq][K], ragged [Hq][Tq][K]: the K largest p, falling */
+    clattn_tensor top_keys; /**< i32, shape of top: their keys, of equal ones the lower first */
+    clattn_tensor keys;     /**< input, i32 [B][Nq][C], ragged [Tq][C]: C keys of every row */
+    clattn_tensor chosen;   /**< [B][Hq][Nq][C], ragged [Hq][Tq][C]: p of the row's own keys */
+    clattn_tensor mean;     /**< [B][rows][Nk]: sum_h p / Hq, of rows mean_row and following */
+    int64_t mean_row;
+} clattn_attention_stats;
+
 struct clattn_attention_params {
     size_t struct_size;
 
@@ -377,6 +392,8 @@ struct clattn_attention_params {
     clattn_kv *kv;           /**< a cache in place of k and v: q has B of its sequences, from */
     int64_t kv_sequence;     /**< this one on; see clattn_kv_create() */
     clattn_kv_layout layout; /**< with lengths, k and v are a cache of the caller's own */
+
+    clattn_attention_stats stats; /**< optional outputs */
 };
 #define clattn_attention_params(...)                           \
     (&(struct clattn_attention_params){                        \
@@ -395,8 +412,13 @@ struct clattn_attention_params {
  *     o_i = sum_j exp(s_j - lse) v_j
  *
  * (Online softmax: Milakov and Gimelshein 2018; Dao 2023. The Nq x Nk scores are never stored;
- * probs, when asked for, are recomputed from q, k and lse.)
+ * probs and stats, when asked for, are recomputed from q and k in tiles.)
  *
+ * Stats      In a row with no visible key entropy, distance and weights are 0. With a sink the
+ *            weights of a row add up to less than 1; so do those of heads in mean. top_keys is -1,
+ *            and top 0, where fewer than K visible keys have a score above -inf. A key that is
+ *            outside the sequence or not visible has 0 in chosen. A NaN at a visible position
+ *            makes entropy, distance, and the weights of visible keys NaN.
  * Edges      A row with no visible key gives o = 0 and lse = -inf (with a sink: lse = sink).
  *            Nk = 0 is such a case. B, Hq or Nq = 0: success, nothing is launched. What lies at a
  *            masked position, NaN included, changes nothing; a NaN at a visible position makes
@@ -404,8 +426,9 @@ struct clattn_attention_params {
  * Ragged     cu_seqlens_q and _k hold where each sequence starts in the packed rows: first 0,
  *            never decreasing, last T. Host arrays are checked; in a device buffer they are
  *            clamped to [0, T] by the kernels, not checked. mask, bias and probs then use rows and
- *            keys counted within the sequence: [B][Hq][max_seqlen_q][max_seqlen_k].
- * Layout     The last axis (D, Dv, Nk) is contiguous, other strides are free. Outputs overlap
+ *            keys counted within the sequence: [B][Hq][max_seqlen_q][max_seqlen_k]. So do
+ *            keys, top_keys and mean.
+ * Layout     The last axis (D, Dv, Nk, K, C) is contiguous, other strides are free. Outputs overlap
  *            neither inputs nor each other, and have no stride 0 in an axis longer than 1.
  * Blocking   With buffers: returns once the work is queued (the native CPU: once it is done); read
  *            results after clattn_finish() or with clattn_buffer_read(). With any host tensor:

@@ -333,6 +333,8 @@ static void probs(const cla_task *t)
         }
 }
 
+#include "block_stats.h"
+
 /* ------------------------------------------------------------------------------------------ */
 /* Peaks                                                                                      */
 
@@ -372,6 +374,8 @@ const cla_block_ops CLA_BLOCK_OPS = {
     .join = join,
     .argmax = argmax,
     .probs = probs,
+    .stats = stats,
+    .mean = mean,
     .multiply_add_rate = multiply_add_rate,
     .read = read_floats,
 #if defined(__AMX_BF16__)

@@ -101,6 +101,10 @@ typedef struct cla_block_ops {
     void (*argmax)(const cla_task *task);
     /* Probabilities of rows of one query head. */
     void (*probs)(const cla_task *task);
+    /* What the weights of rows of one query head come to; the pairs of work_rows for mean. */
+    void (*stats)(const cla_task *task);
+    /* Adds their share of the mean over heads. */
+    void (*mean)(const cla_task *task);
     /* n rounds of independent multiply-adds; returns how many operations that was. */
     double (*multiply_add_rate)(long n);
     /* Sum of n floats, n a multiple of 64. */

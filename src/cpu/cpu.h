@@ -47,6 +47,7 @@ bool cla_cpu_peaks(const cla_cpu *cpu, double *gflops, double *gbytes_per_s);
 clattn_status cla_cpu_attention(cla_cpu *cpu, const cla_attn *p, const int *t);
 clattn_status cla_cpu_attention_wide(cla_cpu *cpu, const cla_attn *p, const int *t);
 clattn_status cla_cpu_probs(cla_cpu *cpu, const cla_attn *p);
+clattn_status cla_cpu_stats(cla_cpu *cpu, const cla_attn *p);
 clattn_status cla_cpu_argmax(cla_cpu *cpu, const cla_attn *p);
 clattn_status cla_cpu_merge(cla_cpu *cpu, const cla_merge *p);
 clattn_status cla_cpu_linear(cla_cpu *cpu, const cla_linear *p, const int *t);

@@ -39,8 +39,16 @@ typedef struct cla_layout {
 
 cla_layout cla_layout_of(const cla_attn *p, const cla_attn_sizes *sizes);
 
-/* Workspace of attn_probs_native. */
-size_t cla_cpu_probs_bytes(const cla_attn *p);
+/* Workspace of attn_probs_native; writes work_v. */
+size_t cla_cpu_probs_bytes(cla_attn *p);
+
+/* Workspace of attn_stats_native; writes work_v and work_rows. */
+size_t cla_cpu_stats_bytes(cla_attn *p);
+
+/* Rows of one query head, all keys: what these two hand out. At most CLA_HEAD_ROWS rows, in the
+ * scratch memory of the thread. */
+enum { CLA_HEAD_ROWS = 48 };
+cla_task cla_head_task(const cla_attn *p, cla_seq seq, int h, int row, int rows);
 
 /* Workspace of kv_append_native. */
 size_t cla_cpu_append_bytes(const cla_append *p);

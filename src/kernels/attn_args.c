@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The host side of ATTN_ARGS in cl/attn.clh, in the same order. */
+/* The host side of ATTN_ARGS in cl/attn.clh and STATS_ARGS in cl/attn_stats.clh, in that order. */
 #include "attn_args.h"
 
 #define VIEW(f) { CLA_ARG_VIEW, offsetof(cla_attn, f) }
@@ -25,6 +25,16 @@
     F32(scale), F32(softcap)
 
 const cla_arg cla_attn_args[] = { ATTN_ARGS, { CLA_ARG_END, 0 } };
+
+#define STATS_ARGS                                                                             \
+    VIEW(entropy), VIEW(distance), VIEW(top), VIEW(top_keys), VIEW(keys), VIEW(chosen),        \
+    VIEW(mean), OFF_BHN(entropy), OFF_BHN(distance), OFF_BHN(top), OFF_BHN(top_keys),          \
+    I64(keys.offset), I64(keys.stride[0]), I64(keys.stride[1]), OFF_BHN(chosen),               \
+    I64(mean.offset), I64(mean.stride[0]), I64(mean.stride[1]), I64(work_rows),                \
+    I32(has_entropy), I32(has_distance), I32(has_mean), I32(tops), I32(picks), I32(mean_row),  \
+    I32(mean_rows)
+
+const cla_arg cla_attn_stats_args[] = { ATTN_ARGS, STATS_ARGS, { CLA_ARG_END, 0 } };
 
 const cla_arg cla_argmax_pick_args[] = {
     ATTN_ARGS, VIEW(index), OFF_BHN(index), { CLA_ARG_END, 0 },

@@ -6,6 +6,7 @@
 #include "kernel.h"
 
 extern const cla_arg cla_attn_args[];        /* ATTN_ARGS */
+extern const cla_arg cla_attn_stats_args[];  /* ATTN_ARGS, STATS_ARGS */
 extern const cla_arg cla_argmax_pick_args[]; /* ATTN_ARGS, then the index tensor */
 
 /* Work-items that share a row of a tile, as in cl/attn_tile.clh: what attn_prefill, attn_probs and

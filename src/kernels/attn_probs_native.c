@@ -7,10 +7,8 @@ extern const cla_kernel cla_kernel_attn_probs_native;
 
 static size_t bind(void *problem, const int *t)
 {
-    cla_attn *p = problem;
     (void)t;
-    p->work_v = 0; /* as attn_native has it: the two run one after the other in the same memory */
-    return cla_cpu_probs_bytes(p);
+    return cla_cpu_probs_bytes(problem);
 }
 
 static clattn_status native(struct cla_cpu *cpu, const void *problem, const int *t)

@@ -9,6 +9,7 @@
 
 static const char *const stage_names[] = {
     [CLA_STAGE_ATTENTION] = "attention",   [CLA_STAGE_PROBS] = "probs",
+    [CLA_STAGE_STATS] = "stats",
     [CLA_STAGE_MERGE] = "merge",           [CLA_STAGE_ARGMAX] = "argmax",
     [CLA_STAGE_PROJECTION] = "projection", [CLA_STAGE_ROPE] = "rope",
     [CLA_STAGE_LINEAR] = "linear-attention", [CLA_STAGE_APPEND] = "append",

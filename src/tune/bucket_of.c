@@ -189,6 +189,7 @@ void cla_bucket_of(const cla_dev *dev, cla_stage stage, const void *problem, cla
 {
     static void (*const of[])(const cla_dev *, const void *, cla_bucket *) = {
         [CLA_STAGE_ATTENTION] = attn_bucket,  [CLA_STAGE_PROBS] = attn_bucket,
+        [CLA_STAGE_STATS] = attn_bucket,
         [CLA_STAGE_MERGE] = merge_bucket,     [CLA_STAGE_ARGMAX] = attn_bucket,
         [CLA_STAGE_PROJECTION] = proj_bucket, [CLA_STAGE_ROPE] = rope_bucket,
         [CLA_STAGE_LINEAR] = linear_bucket,   [CLA_STAGE_APPEND] = append_bucket,

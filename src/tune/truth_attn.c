@@ -307,7 +307,7 @@ static bool corner(void *problem)
 {
     cla_attn *p = problem;
     cla_view *outputs[] = { &p->o, &p->lse, &p->index };
-    if (p->ragged || p->has_lengths || p->has_probs)
+    if (p->ragged || p->has_lengths || p->has_probs || p->has_stats)
         return false;
     p->B = cla_least(p->B, CLA_CORNER_BATCH);
     p->Hk = cla_least(p->Hk, CLA_CORNER_HEADS);

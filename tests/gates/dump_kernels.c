@@ -85,7 +85,9 @@ static cla_attn attention_of(const variant *v)
     p.left = p.right = CLA_UNBOUNDED;
     p.scale = p.softcap = 1.0f;
     p.probs_heads = p.Hq;
-    p.probs_rows = p.Nq;
+    p.probs_rows = p.mean_rows = p.Nq;
+    p.has_mean = 1;
+    memcpy(p.tile, (const int32_t[4]){ 64, 32, 32, 32 }, sizeof p.tile);
     p.q = view(v->type, p.Hq, p.Nq, p.D);
     p.k = view(v->type, p.Hk, p.Nk, p.D);
     p.v = view(v->type, p.Hk, p.Nk, p.Dv);

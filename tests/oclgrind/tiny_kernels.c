@@ -47,8 +47,7 @@ static void check_attention(const cla_kernel *kernel, attn_spec spec, bool safe)
     cla_attn problem;
     attn_run run;
 
-    spec.probs = kernel->stage == CLA_STAGE_PROBS;
-    spec.argmax = kernel->stage == CLA_STAGE_ARGMAX;
+    kernel_wants(kernel, &spec);
     attn_data *data = attn_data_make(&spec, suite_seed());
     attn_run_make(&run, ctx, data);
     compare_label("%s, %s", kernel->name, spec.name);
@@ -58,13 +57,7 @@ static void check_attention(const cla_kernel *kernel, attn_spec spec, bool safe)
     if (safe || !kernel->estimate || !cla_kernel_legal(kernel, &ctx->dev, &problem, t))
         cla_kernel_safe_config(kernel, t);
     ck_assert(cla_kernel_legal(kernel, &ctx->dev, &problem, t));
-    if (kernel->stage == CLA_STAGE_PROBS)
-        attn_run_put_lse(&run);
-    kernel_run(ctx, kernel, &problem, t);
-    if (kernel->stage == CLA_STAGE_PROBS)
-        attn_run_check_probs(&run);
-    else
-        attn_run_check(&run);
+    kernel_run_attention(ctx, kernel, &run, &problem, t);
     attn_run_free(&run);
     attn_data_free(data);
 }
@@ -248,7 +241,8 @@ END_TEST
 static bool is_single(const cla_kernel *kernel)
 {
     static const cla_attn attention = { .B = 1, .Hq = 1, .Hk = 1, .G = 1, .Nq = 1, .Nk = 1, .D = 1,
-                                        .Dv = 1, .splits = 1, .probs_heads = 1, .probs_rows = 1 };
+                                        .Dv = 1, .splits = 1, .probs_heads = 1, .probs_rows = 1,
+                                        .mean_rows = 1 };
     static const cla_merge merge = { .P = 1, .B = 1, .H = 1, .N = 1, .Dv = 1 };
     const cla_proj projection = sample_projection(1, CLATTN_F32, CLATTN_F32, false);
     const cla_rope rope = sample_rope(CLATTN_F32, false);

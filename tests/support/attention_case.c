@@ -134,6 +134,8 @@ void attn_run_make(attn_run *run, clattn_ctx *ctx, const attn_data *d)
         .window = s->window, .window_left = s->left, .window_right = s->right,
         .cu_seqlens_q = run->cu_q.tensor, .cu_seqlens_k = run->cu_k.tensor,
         .max_seqlen_q = d->cu_q ? s->Nq : 0, .max_seqlen_k = d->cu_k ? s->Nk : 0);
+    if (s->stats)
+        stats_run_make(run, ctx);
     if (s->kv)
         cache_run_make(run, ctx);
 }
@@ -147,6 +149,7 @@ void attn_run_free(attn_run *run)
                            &run->table };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         memory_free(all[i]);
+    stats_run_free(run);
 }
 
 void attn_run_poison(attn_run *run)
@@ -158,6 +161,8 @@ void attn_run_poison(attn_run *run)
         memory_poison(&run->probs);
     if (run->data->spec.argmax)
         memory_poison(&run->index);
+    if (run->data->spec.stats)
+        stats_run_poison(run);
 }
 
 void attn_run_put_lse(attn_run *run)
@@ -208,6 +213,8 @@ void attn_run_check(attn_run *run)
     }
     if (d->spec.probs)
         attn_run_check_probs(run);
+    if (d->spec.stats)
+        stats_run_check(run);
     free(got);
     memory_unchanged(&run->q, "q");
     memory_unchanged(&run->k, "k");

@@ -14,6 +14,7 @@
 #include "golden.h"
 #include "memory.h"
 #include "ref_attention.h"
+#include "stats_case.h"
 #include "test_random.h"
 
 /* Axes of a mask or a bias that have length 1, so that they repeat. */
@@ -46,6 +47,7 @@ typedef struct attn_spec {
     int mask_repeat, bias_repeat; /* REPEAT_ bits */
     clattn_dtype bias_type;       /* NONE: f32 */
     bool lse, probs;
+    bool stats; /* all of them; mean from probs_row on */
     int probs_head, probs_row, probs_heads, probs_rows; /* heads 0: all of them; rows likewise */
     const int *lens_q, *lens_k; /* [B], ragged when given; Nq and Nk are ignored */
     clattn_dtype kv; /* k and v are a cache of this dtype, of lengths lens_k; not ragged */
@@ -66,6 +68,7 @@ typedef struct attn_data {
     size_t q_rows, k_rows; /* Tq and Tk, or Nq and Nk */
     size_t count_o, count_lse, count_probs;
     double *o, *lse, *probs; /* expected; probs of all heads and rows. NULL for argmax attention */
+    stats_data *stats;       /* or NULL */
     double naive_o, naive_lse, naive_probs; /* errors of the naive computation in its worst order */
 } attn_data;
 
@@ -86,6 +89,7 @@ typedef struct attn_run {
     const attn_data *data;
     test_memory q, k, v, o, lse, probs, mask, bias, alibi, sinks, cu_q, cu_k, index;
     test_memory k_scale, v_scale, lengths, table; /* of a cache */
+    test_memory entropy, distance, top, top_keys, keys, chosen, mean; /* stats */
     struct clattn_attention_params params;
     struct clattn_argmax_params argmax; /* the same tensors */
 } attn_run;

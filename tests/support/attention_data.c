@@ -40,7 +40,7 @@ static void defaults(attn_spec *s)
     if (s->argmax) {
         s->out = cache_is_quantised(s->kv) ? CLATTN_F32 : s->kv;
         s->scale = s->softcap = 0;
-        s->alibi = s->sinks = s->bias = s->lse = s->probs = false;
+        s->alibi = s->sinks = s->bias = s->lse = s->probs = s->stats = false;
     }
     s->in = s->in ? s->in : CLATTN_F32;
     s->out = s->out ? s->out : s->in;
@@ -162,7 +162,7 @@ static void alloc_results(attn_data *d)
 {
     d->o = memory_alloc(d->count_o * sizeof *d->o);
     d->lse = memory_alloc(d->count_lse * sizeof *d->lse);
-    if (d->spec.probs)
+    if (d->spec.probs || d->spec.stats)
         d->probs = memory_alloc(d->count_probs * sizeof *d->probs);
 }
 
@@ -184,6 +184,8 @@ void attn_data_naive(attn_data *d)
         d->naive_lse = larger(d->naive_lse, compare_error(lse, d->lse, d->count_lse));
         if (probs)
             d->naive_probs = larger(d->naive_probs, compare_error(probs, d->probs, d->count_probs));
+        if (d->stats)
+            stats_data_naive(d->stats, &d->ref, probs);
     }
     free(o), free(lse), free(probs);
 }
@@ -219,6 +221,8 @@ attn_data *attn_data_make(const attn_spec *spec, uint64_t seed)
         return d;
     alloc_results(d);
     ref_attention(&d->ref, d->o, d->lse, d->probs);
+    if (s->stats)
+        d->stats = stats_data_make(&d->ref, d->probs, d->count_lse, batches * d->q_rows, seed);
     attn_data_naive(d);
     return d;
 }
@@ -349,5 +353,6 @@ void attn_data_free(attn_data *d)
     free(d->mask), free(d->cu_q), free(d->cu_k);
     free(d->k_stored), free(d->v_stored), free(d->k_scale), free(d->v_scale);
     free(d->o), free(d->lse), free(d->probs);
+    stats_data_free(d->stats);
     free(d);
 }

@@ -239,8 +239,7 @@ clattn_tensor cache_by_sequence(clattn_tensor t, int B, int N)
     return t;
 }
 
-/* [H][T] of B sequences of N rows each, as [B][H][N]. */
-static clattn_tensor rows_by_sequence(clattn_tensor t, int B, int N)
+clattn_tensor cache_rows_by_sequence(clattn_tensor t, int B, int N)
 {
     const clattn_tensor packed = t;
 
@@ -265,8 +264,8 @@ static void set_params(attn_run *run)
     p->o = a->o = cache_by_sequence(run->o.tensor, s->B, s->Nq);
     p->k = a->k = run->k.tensor;
     p->v = a->v = run->v.tensor;
-    p->lse = rows_by_sequence(run->lse.tensor, s->B, s->Nq);
-    a->index = rows_by_sequence(run->index.tensor, s->B, s->Nq);
+    p->lse = cache_rows_by_sequence(run->lse.tensor, s->B, s->Nq);
+    a->index = cache_rows_by_sequence(run->index.tensor, s->B, s->Nq);
     p->layout = a->layout = layout;
     p->max_seqlen_k = a->max_seqlen_k = s->Nk;
     p->cu_seqlens_q = p->cu_seqlens_k = a->cu_seqlens_q = a->cu_seqlens_k = (clattn_tensor){ 0 };

@@ -33,4 +33,7 @@ void cache_run_make(attn_run *run, clattn_ctx *ctx);
 /* Packed rows [T][H][W] of B sequences of N rows each, as [B][H][N][W]. */
 clattn_tensor cache_by_sequence(clattn_tensor packed, int B, int N);
 
+/* [H][T] of B sequences of N rows each, as [B][H][N]. */
+clattn_tensor cache_rows_by_sequence(clattn_tensor t, int B, int N);
+
 #endif

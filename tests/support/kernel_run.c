@@ -155,3 +155,26 @@ void kernel_run(clattn_ctx *ctx, const cla_kernel *kernel, const void *problem, 
         memory_get(&work, "workspace", NULL);
     memory_free(&work);
 }
+
+void kernel_wants(const cla_kernel *kernel, attn_spec *spec)
+{
+    spec->probs = kernel->stage == CLA_STAGE_PROBS;
+    spec->stats = kernel->stage == CLA_STAGE_STATS;
+    spec->argmax = kernel->stage == CLA_STAGE_ARGMAX;
+    spec->lse = spec->lse || spec->probs;
+}
+
+void kernel_run_attention(clattn_ctx *ctx, const cla_kernel *kernel, attn_run *run,
+                          const cla_attn *problem, const int *t)
+{
+    attn_run_poison(run);
+    if (kernel->stage == CLA_STAGE_PROBS)
+        attn_run_put_lse(run);
+    kernel_run(ctx, kernel, problem, t);
+    if (kernel->stage == CLA_STAGE_PROBS)
+        attn_run_check_probs(run);
+    else if (kernel->stage == CLA_STAGE_STATS)
+        stats_run_check(run);
+    else
+        attn_run_check(run);
+}

@@ -36,4 +36,11 @@ const void *kernel_params(const cla_kernel *kernel, const attn_run *run);
  */
 void kernel_run(clattn_ctx *ctx, const cla_kernel *kernel, const void *problem, const int *t);
 
+/* What of the outputs of a problem of attention the kernel's stage writes. */
+void kernel_wants(const cla_kernel *kernel, attn_spec *spec);
+
+/* Runs it on outputs that are NaN, and checks what its stage writes. */
+void kernel_run_attention(clattn_ctx *ctx, const cla_kernel *kernel, attn_run *run,
+                          const cla_attn *problem, const int *t);
+
 #endif
