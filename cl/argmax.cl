@@ -44,16 +44,7 @@ __kernel void argmax(ATTN_ARGS)
 
     for (int key = begin; key < end; key += BC) {
         float x[MR * MC];
-#pragma unroll
-        for (int i = 0; i < MR * MC; i++)
-            x[i] = 0.0f;
-        for (int d4 = 0; d4 < D4; d4 += DC4) {
-            barrier(CLK_LOCAL_MEM_FENCE);
-            stage_queries(q_tile, q, q_at, q_n, rows, d4);
-            stage_keys(k_tile, &keys, key, end, d4);
-            barrier(CLK_LOCAL_MEM_FENCE);
-            add_products(q_tile, k_tile, min(DC4, D4 - d4), tr, tc, x);
-        }
+        tile_products(q_tile, k_tile, q, q_at, q_n, rows, &keys, key, end, tr, tc, x);
 #pragma unroll
         for (int i = 0; i < MR; i++) {
             const int row = row0 + tr + i * TR;

@@ -28,14 +28,9 @@ __kernel void attn_mean(ATTN_ARGS, STATS_ARGS)
     const int b = (int)(group / row_tiles / key_tiles);
 
     const seq s = SEQ_OF(b);
-    const int rows = clamp(s.nq - row0, 0, BR);
-    const int last_row = row0 + max(rows, 1) - 1;
-    const int begin = key_begin(row0, s, left);
-    const int end = rows > 0 ? key_end(last_row, s, right, causal) : 0;
-    const int all_begin = rows == BR ? key_begin(last_row, s, left) : end;
-    const int all_end = key_end(row0, s, right, causal);
-    const int all_seen = key >= all_begin && key + BC <= all_end;
-    const int heads = key < end && key + BC > begin ? Hq : 0;
+    tile_span span;
+    find_span(&span, row0, s, left, right, causal);
+    const int heads = key < span.end && key + BC > span.begin ? Hq : 0;
 
     float total[MR * MC];
 #pragma unroll
@@ -47,22 +42,14 @@ __kernel void attn_mean(ATTN_ARGS, STATS_ARGS)
         const kv_head keys = KEYS_OF(b, hk, s);
         const score_rule rule = SCORE_RULE_OF(b, h);
         float x[MR * MC];
-#pragma unroll
-        for (int n = 0; n < MR * MC; n++)
-            x[n] = 0.0f;
-        for (int d4 = 0; d4 < D4; d4 += DC4) {
-            barrier(CLK_LOCAL_MEM_FENCE);
-            stage_queries(q_tile, q, q_at, q_n, rows, d4);
-            stage_keys(k_tile, &keys, key, end, d4);
-            barrier(CLK_LOCAL_MEM_FENCE);
-            add_products(q_tile, k_tile, min(DC4, D4 - d4), tr, tc, x);
-        }
-        score_tile(&rule, s, row0 + tr, key + tc * MC, all_seen, left, right, causal, x);
+        tile_products(q_tile, k_tile, q, q_at, q_n, span.rows, &keys, key, span.end, tr, tc, x);
+        score_tile(&rule, s, row0 + tr, key + tc * MC, sees_all(&span, key), left, right,
+                   causal, x);
 #pragma unroll
         for (int i = 0; i < MR; i++) {
             const int r = tr + i * TR;
             float base = 0.0f, factor = 0.0f;
-            if (r < rows) {
+            if (r < span.rows) {
                 base = work[ROW_PAIR(b, h, row0 + r)];
                 factor = work[ROW_PAIR(b, h, row0 + r) + 1];
             }

@@ -57,12 +57,8 @@ __kernel void attn_probs(ATTN_ARGS)
     const int h = probs_head + to_head, hk = h / G;
 
     const seq s = SEQ_OF(b);
-    const int rows = clamp(s.nq - row0, 0, BR);
-    const int last_row = row0 + max(rows, 1) - 1;
-    const int begin = key_begin(row0, s, left);
-    const int end = rows > 0 ? key_end(last_row, s, right, causal) : 0;
-    const int all_begin = rows == BR ? key_begin(last_row, s, left) : end;
-    const int all_end = key_end(row0, s, right, causal);
+    tile_span span;
+    find_span(&span, row0, s, left, right, causal);
     const size_t q_at = (size_t)(q_off + b * q_b + h * q_h + (long)(s.q0 + row0) * q_n);
     const kv_head keys = KEYS_OF(b, hk, s);
     __global float *out = probs + (probs_off + b * probs_b + to_head * probs_h);
@@ -74,24 +70,15 @@ __kernel void attn_probs(ATTN_ARGS)
         top[i] = -INFINITY;
         sum[i] = 0.0f;
     }
-    for (int key = begin; key < end; key += BC) {
+    for (int key = span.begin; key < span.end; key += BC) {
         float x[MR * MC];
-#pragma unroll
-        for (int i = 0; i < MR * MC; i++)
-            x[i] = 0.0f;
-        for (int d4 = 0; d4 < D4; d4 += DC4) {
-            barrier(CLK_LOCAL_MEM_FENCE);
-            stage_queries(q_tile, q, q_at, q_n, rows, d4);
-            stage_keys(k_tile, &keys, key, end, d4);
-            barrier(CLK_LOCAL_MEM_FENCE);
-            add_products(q_tile, k_tile, min(DC4, D4 - d4), tr, tc, x);
-        }
-        score_tile(&rule, s, row0 + tr, key + tc * MC, key >= all_begin && key + BC <= all_end,
-                   left, right, causal, x);
+        tile_products(q_tile, k_tile, q, q_at, q_n, span.rows, &keys, key, span.end, tr, tc, x);
+        score_tile(&rule, s, row0 + tr, key + tc * MC, sees_all(&span, key), left, right,
+                   causal, x);
 #pragma unroll
         for (int i = 0; i < MR; i++) {
             const int r = to_row + tr + i * TR, first = key + tc * MC;
-            const int n = r < probs_rows ? end - first : 0;
+            const int n = r < probs_rows ? span.end - first : 0;
             sum_weights(x + i * MC, &top[i], &sum[i]);
 #pragma unroll
             for (int j = 0; j < MC; j++) {
@@ -120,7 +107,7 @@ __kernel void attn_probs(ATTN_ARGS)
         __global float *p = out + (size_t)(to_row + r) * probs_n;
         for (int j = lid; j < Nk; j += WG) {
             float x = -INFINITY;
-            if (j >= begin && j < end)
+            if (j >= span.begin && j < span.end)
                 x = p[j];
             p[j] = x == -INFINITY ? 0.0f : weight_of(x, bases[r]) * factors[r];
         }

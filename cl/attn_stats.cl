@@ -81,12 +81,8 @@ __kernel void attn_stats(ATTN_ARGS, STATS_ARGS)
     const int h = (int)(head % (uint)Hq), b = (int)(head / (uint)Hq), hk = h / G;
 
     const seq s = SEQ_OF(b);
-    const int rows = clamp(s.nq - row0, 0, BR);
-    const int last_row = row0 + max(rows, 1) - 1;
-    const int begin = key_begin(row0, s, left);
-    const int end = rows > 0 ? key_end(last_row, s, right, causal) : 0;
-    const int all_begin = rows == BR ? key_begin(last_row, s, left) : end;
-    const int all_end = key_end(row0, s, right, causal);
+    tile_span span;
+    find_span(&span, row0, s, left, right, causal);
     const size_t q_at = (size_t)(q_off + b * q_b + h * q_h + (long)(s.q0 + row0) * q_n);
     const kv_head keys = KEYS_OF(b, hk, s);
     const score_rule rule = SCORE_RULE_OF(b, h);
@@ -94,7 +90,7 @@ __kernel void attn_stats(ATTN_ARGS, STATS_ARGS)
     /* The row of this work-item, if it has one. */
     const int i = row0 + lid, same = i + s.nk - s.nq;
     const long packed = s.q0 + i;
-    const int mine = lid < rows;
+    const int mine = lid < span.rows;
     __global float *my_best = best + best_off + b * best_b + h * best_h + packed * best_n;
     __global int *my_keys =
         best_keys + best_keys_off + b * best_keys_b + h * best_keys_h + packed * best_keys_n;
@@ -110,20 +106,12 @@ __kernel void attn_stats(ATTN_ARGS, STATS_ARGS)
         for (int n = 0; n < num_asked; n++)
             my_chosen[n] = -INFINITY;
     }
-    for (int key = begin; key < end; key += BC) {
+    for (int key = span.begin; key < span.end; key += BC) {
         float x[MR * MC];
-#pragma unroll
-        for (int n = 0; n < MR * MC; n++)
-            x[n] = 0.0f;
-        for (int d4 = 0; d4 < D4; d4 += DC4) {
-            barrier(CLK_LOCAL_MEM_FENCE); /* the first one also ends the reading of scores */
-            stage_queries(q_tile, q, q_at, q_n, rows, d4);
-            stage_keys(k_tile, &keys, key, end, d4);
-            barrier(CLK_LOCAL_MEM_FENCE);
-            add_products(q_tile, k_tile, min(DC4, D4 - d4), tr, tc, x);
-        }
-        score_tile(&rule, s, row0 + tr, key + tc * MC, key >= all_begin && key + BC <= all_end,
-                   left, right, causal, x);
+        tile_products(q_tile, k_tile, q, q_at, q_n, span.rows, &keys, key, span.end, tr, tc, x);
+        score_tile(&rule, s, row0 + tr, key + tc * MC, sees_all(&span, key), left, right,
+                   causal, x);
+        /* tile_products() has barriers: the scores before these have been read. */
 #pragma unroll
         for (int n = 0; n < MR * MC; n++)
             scores[(tr + n / MC * TR) * SLD + tc * MC + n % MC] = x[n];
