@@ -210,6 +210,31 @@ static void attend(const cla_task *t)
         finish_block(&s, &s.blocks[i], i * BLOCK_ROWS);
 }
 
+/* Scores of a block, row first of the task and following, against the keys of the tile that it
+ * sees; -inf where a row does not. */
+typedef void (*visit_scores)(const state *s, block *b, int first, cla_range keys, float *scores,
+                             void *user);
+
+/* For those that need no values: the scores of every block against every tile. */
+FN void visit_tiles(state *s, visit_scores visit, void *user)
+{
+    const int step = s->tile_keys;
+    const cla_range any = keys_of_task(s);
+    float *scores = s->task->scratch + s->at.scores;
+    for (int begin = any.begin / step * step; begin < any.end; begin += step) {
+        tile_init(s, begin, any, false);
+        for (int i = 0; i < s->num_blocks; i++) {
+            block *b = &s->blocks[i];
+            const cla_range keys = intersect(b->any, s->tile.keys);
+            const cla_range columns = columns_of(s, keys);
+            if (keys.begin >= keys.end)
+                continue;
+            score_tile(s, b, columns.begin, columns.end, scores);
+            visit(s, b, i * BLOCK_ROWS, keys, scores, user);
+        }
+    }
+}
+
 /* Sums of the parts, each weighted by 2^(its reference - the highest). An empty part weighs 0. */
 static void join(const cla_task *t, int r, int count, size_t part_rows)
 {
@@ -295,15 +320,12 @@ static void normalize_row(const state *s, const block *b, int r, float *out)
 }
 
 /* Scores of a block against the tile, into the rows of the output. */
-static void output_scores(const state *s, const block *b)
+static void output_scores(const state *s, block *b, int first, cla_range keys, float *scores,
+                          void *user)
 {
     const int zero = s->tile.begin;
-    const cla_range keys = intersect(b->any, s->tile.keys);
-    if (keys.begin >= keys.end)
-        return;
-    const cla_range columns = columns_of(s, keys);
-    const float *scores = s->task->scratch + s->at.scores;
-    score_tile(s, b, columns.begin, columns.end, s->task->scratch + s->at.scores);
+    (void)first;
+    (void)user;
     for (int r = 0; r < b->rows; r++) {
         const cla_range seen = intersect(keys, b->keys[r]);
         memcpy(probs_row(s, b, r) + seen.begin,
@@ -316,13 +338,7 @@ static void probs(const cla_task *t)
 {
     state s;
     state_init(&s, t);
-    const cla_range any = keys_of_task(&s);
-    for (int begin = any.begin / s.tile_keys * s.tile_keys; begin < any.end;
-         begin += s.tile_keys) {
-        tile_init(&s, begin, any, false);
-        for (int i = 0; i < s.num_blocks; i++)
-            output_scores(&s, &s.blocks[i]);
-    }
+    visit_tiles(&s, output_scores, NULL);
     for (int i = 0; i < s.num_blocks; i++)
         for (int r = 0; r < s.blocks[i].rows; r++) {
             const cla_range keys = s.blocks[i].keys[r];

@@ -45,17 +45,14 @@ static void improve_row(const state *s, const block *b, int r, cla_range columns
     }
 }
 
-static void argmax_tile(state *s, block *b, uint64_t *ranks)
+static void argmax_tile(const state *s, block *b, int first, cla_range keys, float *scores,
+                        void *user)
 {
-    const cla_range keys = intersect(b->any, s->tile.keys);
-    if (keys.begin >= keys.end)
-        return;
-    const cla_range columns = columns_of(s, keys);
-    float *scores = s->task->scratch + s->at.scores;
-    score_tile(s, b, columns.begin, columns.end, scores);
+    uint64_t *ranks = user;
+    (void)first;
     for (int r = 0; r < b->rows; r++)
-        improve_row(s, b, r, columns, keys, scores + (size_t)r * CLA_SCORE_LD, &b->top[r],
-                    &ranks[(size_t)b->at[r].h * s->p->Nq + b->at[r].i]);
+        improve_row(s, b, r, columns_of(s, keys), keys, scores + (size_t)r * CLA_SCORE_LD,
+                    &b->top[r], &ranks[(size_t)b->at[r].h * s->p->Nq + b->at[r].i]);
 }
 
 static void argmax(const cla_task *t)
@@ -65,13 +62,7 @@ static void argmax(const cla_task *t)
     for (int i = 0; i < s.num_blocks; i++)
         for (int r = 0; r < s.blocks[i].rows; r++)
             t->ranks[(size_t)s.blocks[i].at[r].h * t->p->Nq + s.blocks[i].at[r].i] = 0;
-    const cla_range any = keys_of_task(&s);
-    for (int begin = any.begin / s.tile_keys * s.tile_keys; begin < any.end;
-         begin += s.tile_keys) {
-        tile_init(&s, begin, any, false);
-        for (int i = 0; i < s.num_blocks; i++)
-            argmax_tile(&s, &s.blocks[i], t->ranks);
-    }
+    visit_tiles(&s, argmax_tile, t->ranks);
 }
 
 #endif

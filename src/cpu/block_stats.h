@@ -114,14 +114,11 @@ static void keep_chosen(const state *s, const block *b, int r, cla_range keys, c
             stat_row(s, &s->p->chosen, at)[n] = x[asked[n] - s->tile.begin];
 }
 
-static void stats_tile(const state *s, const block *b, row_sums *rows)
+static void stats_tile(const state *s, block *b, int first, cla_range keys, float *scores,
+                       void *user)
 {
-    const cla_range keys = intersect(b->any, s->tile.keys);
-    if (keys.begin >= keys.end)
-        return;
     const cla_range columns = columns_of(s, keys);
-    float *scores = s->task->scratch + s->at.scores;
-    score_tile(s, b, columns.begin, columns.end, scores);
+    row_sums *rows = (row_sums *)user + first;
     for (int r = 0; r < b->rows; r++) {
         const float *x = scores + (size_t)r * CLA_SCORE_LD;
         add_scores(s, b->at[r], columns, x, &rows[r]);
@@ -178,27 +175,18 @@ static void stats(const cla_task *t)
     state_init(&s, t);
     for (int r = 0; r < t->rows; r++)
         start_row(&s, head_row_of(t, r), &rows[r]);
-    const cla_range any = keys_of_task(&s);
-    for (int begin = any.begin / s.tile_keys * s.tile_keys; begin < any.end;
-         begin += s.tile_keys) {
-        tile_init(&s, begin, any, false);
-        for (int i = 0; i < s.num_blocks; i++)
-            stats_tile(&s, &s.blocks[i], rows + i * BLOCK_ROWS);
-    }
+    visit_tiles(&s, stats_tile, rows);
     for (int r = 0; r < t->rows; r++)
         finish_stats(&s, head_row_of(t, r), &rows[r]);
 }
 
 /* The weights of a block on the keys of the tile, divided by the number of heads, join the mean. */
-static void mean_tile(const state *s, const block *b)
+static void mean_tile(const state *s, block *b, int first, cla_range keys, float *scores,
+                      void *user)
 {
     const cla_view *mean = &s->p->mean;
-    const cla_range keys = intersect(b->any, s->tile.keys);
-    if (keys.begin >= keys.end)
-        return;
-    const cla_range columns = columns_of(s, keys);
-    float *scores = s->task->scratch + s->at.scores;
-    score_tile(s, b, columns.begin, columns.end, scores);
+    (void)first;
+    (void)user;
     for (int r = 0; r < b->rows; r++) {
         const float *pair = row_pair(s, b->at[r]);
         const cla_range seen = intersect(keys, b->keys[r]);
@@ -215,13 +203,7 @@ static void mean(const cla_task *t)
 {
     state s;
     state_init(&s, t);
-    const cla_range any = keys_of_task(&s);
-    for (int begin = any.begin / s.tile_keys * s.tile_keys; begin < any.end;
-         begin += s.tile_keys) {
-        tile_init(&s, begin, any, false);
-        for (int i = 0; i < s.num_blocks; i++)
-            mean_tile(&s, &s.blocks[i]);
-    }
+    visit_tiles(&s, mean_tile, NULL);
 }
 
 #endif
