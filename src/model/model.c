@@ -16,12 +16,12 @@ enum { MAX_NAME = 128 };
 static const clm_stored *find(const clm_model *m, const char *name)
 {
     char longer[MAX_NAME + 16];
-    const clm_stored *t = clm_safetensors_find(&m->file, name);
+    const clm_stored *t = clm_weights_find(&m->weights, name);
     if (t)
         return t;
     snprintf(longer, sizeof longer, "%s%s", m->config.family == CLM_GPT2 ? "transformer." : "bert.",
              name);
-    return clm_safetensors_find(&m->file, longer);
+    return clm_weights_find(&m->weights, longer);
 }
 
 static bool upload(clm_model *m, const clm_stored *t, clattn_tensor *out, clm_fault *f)
@@ -56,17 +56,15 @@ static bool take(clm_model *m, const char *name, int rank, int64_t rows, int64_t
     const int64_t want[2] = { rows, columns };
     const clm_stored *t = find(m, name);
     if (!t)
-        return clm_fail(f, "model.safetensors has no tensor %s", name);
+        return clm_fail(f, "%s has no tensor %s", m->weights.name, name);
     if (t->dtype == CLATTN_NONE)
-        return clm_fail(f, "model.safetensors: %s is neither F32, F16 nor BF16", name);
+        return clm_fail(f, "%s is neither F32, F16 nor BF16", name);
     if (t->rank != rank)
-        return clm_fail(f, "model.safetensors: %s has %d axes, needs %d", name, t->rank, rank);
+        return clm_fail(f, "%s has %d axes, needs %d", name, t->rank, rank);
     for (int i = 0; i < rank; i++)
         if (t->shape[i] != want[i])
-            return clm_fail(f,
-                            "model.safetensors: axis %d of %s has length %lld; config.json "
-                            "says %lld",
-                            i, name, (long long)t->shape[i], (long long)want[i]);
+            return clm_fail(f, "axis %d of %s has length %lld; config.json says %lld", i, name,
+                            (long long)t->shape[i], (long long)want[i]);
     return place(m, t, out, f);
 }
 
@@ -158,7 +156,7 @@ static bool load_gpt2(clm_model *m, clm_fault *f)
             return false;
     m->head = m->words;
     m->has_head = true;
-    return !clm_safetensors_find(&m->file, "lm_head.weight")
+    return !clm_weights_find(&m->weights, "lm_head.weight")
            || take(m, "lm_head.weight", 2, c->vocab, c->M, &m->head, f);
 }
 
@@ -233,12 +231,7 @@ static bool load(clm_model *m, const char *dir, clm_fault *f)
     json_decref(json);
     if (!ok)
         return false;
-    char *path = clm_path(dir, "model.safetensors");
-    if (!path)
-        return clm_out_of_memory(f);
-    const bool opened = clm_safetensors_open(path, &m->file, f);
-    free(path);
-    if (!opened)
+    if (!clm_weights_open(dir, &m->weights, f))
         return false;
     m->layers = calloc((size_t)m->config.layers, sizeof *m->layers);
     if (!m->layers)
@@ -267,7 +260,7 @@ void clm_model_close(clm_model **model)
         clattn_buffer_destroy(&m->buffers[i]);
     free(m->buffers);
     free(m->layers);
-    clm_safetensors_close(&m->file);
+    clm_weights_close(&m->weights);
     free(m);
     *model = NULL;
 }

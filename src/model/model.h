@@ -7,7 +7,7 @@
 #define CLM_MODEL_H
 
 #include "model_config.h"
-#include "safetensors.h"
+#include "weights.h"
 
 typedef struct clm_linear {
     clattn_tensor w, bias; /* [out][in], [out] */
@@ -28,7 +28,7 @@ typedef struct clm_layer {
 typedef struct clm_model {
     clattn_ctx *ctx; /* borrowed */
     clm_config config;
-    clm_safetensors file;
+    clm_weights weights;
     int num_buffers;
     clattn_buffer **buffers; /* weights that are not read where the file is mapped */
     size_t weight_bytes;     /* of everything that a forward pass reads, as stored */
@@ -44,7 +44,7 @@ typedef struct clm_model {
 } clm_model;
 
 /*
- * Reads config.json and model.safetensors. Weights stay as they are stored: mapped on the native
+ * Reads config.json and the weights. These stay as they are stored: mapped on the native
  * CPU, copied to any other device. *out is NULL on failure; the context must outlive the model.
  */
 bool clm_model_open(clattn_ctx *ctx, const char *dir, clm_model **out, clm_fault *f);
