@@ -67,18 +67,21 @@ static int draw(clm_sampling *s, const float *logits, int count, double top, opt
         if (weight > NEGLIGIBLE)
             options[n++] = (option){ weight, i };
     }
-    qsort(options, (size_t)n, sizeof *options, heavier);
-    if (s->top_k > 0 && s->top_k < n)
+    const bool some = s->top_p > 0 && s->top_p < 1, few = s->top_k > 0 && s->top_k < n;
+    if (some || few) /* else their order does not matter */
+        qsort(options, (size_t)n, sizeof *options, heavier);
+    if (few)
         n = s->top_k;
     for (int i = 0; i < n; i++)
         total += options[i].weight;
-    const double wanted = s->top_p > 0 && s->top_p < 1 ? (double)s->top_p * total : total;
-    int last = 0;
-    for (kept = options[0].weight; kept < wanted && last + 1 < n;)
-        kept += options[++last].weight;
-    double left = random_number(&s->state) * kept;
+    for (int i = 0; some && i < n; i++) {
+        kept += options[i].weight;
+        if (kept >= (double)s->top_p * total)
+            n = i + 1;
+    }
+    double left = random_number(&s->state) * (some ? kept : total);
     int i = 0;
-    while (i < last && left >= options[i].weight)
+    while (i + 1 < n && left >= options[i].weight)
         left -= options[i++].weight;
     return options[i].id;
 }
