@@ -31,11 +31,9 @@ static int cell_of(int N, int side, int most)
     return cell < 1 ? 1 : cell > most ? most : cell;
 }
 
-static void draw_cells(struct image *image, const float *p, int N, int x, int y, int cell)
+static void draw_cells(struct image *image, unsigned char colors[NUM_COLORS][3], const float *p,
+                       int N, int x, int y, int cell)
 {
-    unsigned char colors[NUM_COLORS][3];
-
-    colors_make(colors);
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++) {
             const float w = p[(size_t)i * (size_t)N + (size_t)j];
@@ -45,12 +43,11 @@ static void draw_cells(struct image *image, const float *p, int N, int x, int y,
 }
 
 /* From 1 at the top to 0. */
-static void draw_scale(struct image *image, int x, int y, int height)
+static void draw_scale(struct image *image, unsigned char colors[NUM_COLORS][3], int x, int y,
+                       int height)
 {
     static const char *const numbers[] = { "1.0", "0.5", "0.0" };
-    unsigned char colors[NUM_COLORS][3];
 
-    colors_make(colors);
     for (int i = 0; i < height; i++)
         image_fill(image, x, y + i, BAR, 1, colors[(height - 1 - i) * 255 / (height - 1)]);
     for (int i = 0; i < 3; i++)
@@ -88,7 +85,7 @@ static int larger(int a, int b)
 }
 
 static int one_head(const struct attention_maps *maps, const char *title, char *const *labels,
-                    struct image *out)
+                    unsigned char colors[NUM_COLORS][3], struct image *out)
 {
     const int N = maps->N, cell = cell_of(N, MAP, MAX_CELL), side = N * cell;
     const int label = longest(labels, N, token_lettering(cell, false)) + 6;
@@ -103,13 +100,14 @@ static int one_head(const struct attention_maps *maps, const char *title, char *
     if (code != EXIT_OK)
         return code;
     image_text(out, MARGIN, MARGIN, title, heading);
-    draw_cells(out, maps->p, N, left, top, cell);
+    draw_cells(out, colors, maps->p, N, left, top, cell);
     draw_labels(out, labels, N, left, top, cell);
-    draw_scale(out, left + side + MARGIN, top, height);
+    draw_scale(out, colors, left + side + MARGIN, top, height);
     return EXIT_OK;
 }
 
-static int all_heads(const struct attention_maps *maps, const char *title, struct image *out)
+static int all_heads(const struct attention_maps *maps, const char *title,
+                     unsigned char colors[NUM_COLORS][3], struct image *out)
 {
     const int N = maps->N, cell = cell_of(N, SMALL_MAP, 16), side = N * cell, step = side + 6;
     const int left = MARGIN + 10 * FONT_ADVANCE, top = 2 * MARGIN + 4 * FONT_ROWS;
@@ -136,7 +134,7 @@ static int all_heads(const struct attention_maps *maps, const char *title, struc
         image_text(out, MARGIN, top + l * step + (side - FONT_ROWS) / 2, text, caption);
         for (int h = 0; h < maps->heads; h++) {
             const size_t map = (size_t)l * (size_t)maps->heads + (size_t)h;
-            draw_cells(out, maps->p + map * (size_t)N * (size_t)N, N, left + h * step,
+            draw_cells(out, colors, maps->p + map * (size_t)N * (size_t)N, N, left + h * step,
                        top + l * step, cell);
         }
     }
@@ -146,6 +144,9 @@ static int all_heads(const struct attention_maps *maps, const char *title, struc
 int heat_picture(const struct attention_maps *maps, const char *title, char *const *labels,
                  struct image *out)
 {
-    return maps->layers * maps->heads == 1 ? one_head(maps, title, labels, out)
-                                           : all_heads(maps, title, out);
+    unsigned char colors[NUM_COLORS][3];
+
+    colors_make(colors);
+    return maps->layers * maps->heads == 1 ? one_head(maps, title, labels, colors, out)
+                                           : all_heads(maps, title, colors, out);
 }
