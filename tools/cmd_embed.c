@@ -170,12 +170,10 @@ static int run(int argc, char **argv)
         OPTION_VERBOSE(a.common),
         { 0 },
     };
-    int first, code;
+    int code;
 
-    if (!options_parse(&usage, specs, argc, argv, &first, &code))
+    if (!options_only(&usage, specs, argc, argv, &code))
         return code;
-    if (argc > first)
-        return usage_error(&usage, "embed takes options only");
     if (!a.dir || a.texts.n == 0)
         return usage_error(&usage, "embed needs --model and --text");
     return run_model(&a);

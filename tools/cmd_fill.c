@@ -107,12 +107,10 @@ static int run(int argc, char **argv)
         OPTION_VERBOSE(a.common),
         { 0 },
     };
-    int first, code;
+    int code;
 
-    if (!options_parse(&usage, specs, argc, argv, &first, &code))
+    if (!options_only(&usage, specs, argc, argv, &code))
         return code;
-    if (argc > first)
-        return usage_error(&usage, "fill takes options only");
     if (!a.dir || !a.text)
         return usage_error(&usage, "fill needs --model and --text");
     if (a.k < 1 || a.k > 1000)

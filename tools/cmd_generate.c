@@ -205,12 +205,10 @@ static int run(int argc, char **argv)
         OPTION_VERBOSE(g.common),
         { 0 },
     };
-    int first, code;
+    int code;
 
-    if (!options_parse(&usage, specs, argc, argv, &first, &code))
+    if (!options_only(&usage, specs, argc, argv, &code))
         return code;
-    if (argc > first)
-        return usage_error(&usage, "generate takes options only");
     if (!g.dir || !g.prompt)
         return usage_error(&usage, "generate needs --model and --prompt");
     if (g.n < 0 || g.top_k < 0 || g.top_k > INT32_MAX)

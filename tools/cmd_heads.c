@@ -118,12 +118,10 @@ static int run(int argc, char **argv)
         OPTION_VERBOSE(common),
         { 0 },
     };
-    int first, code;
+    int code;
 
-    if (!options_parse(&usage, specs, argc, argv, &first, &code))
+    if (!options_only(&usage, specs, argc, argv, &code))
         return code;
-    if (argc > first)
-        return usage_error(&usage, "heads takes options only");
     if (!dir || !text)
         return usage_error(&usage, "heads needs --model and --text");
     if (most < 0)

@@ -254,12 +254,10 @@ static int run(int argc, char **argv)
         OPTION_VERBOSE(a.common),
         { 0 },
     };
-    int first, code;
+    int code;
 
-    if (!options_parse(&usage, specs, argc, argv, &first, &code))
+    if (!options_only(&usage, specs, argc, argv, &code))
         return code;
-    if (argc > first)
-        return usage_error(&usage, "heatmap takes options only");
     code = check(&a);
     return code == EXIT_OK ? show(&a) : code;
 }

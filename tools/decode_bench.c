@@ -20,20 +20,6 @@ struct decode_bench {
     int64_t page;                /* rows of a page; 0: contiguous */
 };
 
-static int parse_storage(void *target, const char *name, const char *value)
-{
-    static const clattn_dtype types[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16, CLATTN_I8,
-                                          CLATTN_I4 };
-
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (strcmp(value, clattn_dtype_name(types[i])) == 0) {
-            *(clattn_dtype *)target = types[i];
-            return EXIT_OK;
-        }
-    }
-    return fail(EXIT_USAGE, "--%s is '%.20s', must be f32, f16, bf16, i8 or i4", name, value);
-}
-
 static int options(void *state, struct option_spec *specs)
 {
     struct decode_bench *st = state;

@@ -142,20 +142,33 @@ int parse_peaks(void *target, const char *name, const char *value)
     return EXIT_OK;
 }
 
-int parse_dtype(void *target, const char *name, const char *value)
+/* One of the first count types; there: which ones these are. */
+static int choose_dtype(clattn_dtype *target, int count, const char *there, const char *name,
+                        const char *value)
 {
-    static const clattn_dtype known[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16 };
+    static const clattn_dtype known[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16, CLATTN_I8,
+                                          CLATTN_I4 };
     struct suggestion near = { .word = value };
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < count; i++) {
         if (strcmp(value, clattn_dtype_name(known[i])) == 0) {
-            *(clattn_dtype *)target = known[i];
+            *target = known[i];
             return EXIT_OK;
         }
         suggest(&near, clattn_dtype_name(known[i]));
     }
-    return fail(EXIT_USAGE, "--%s: unknown dtype '%s', there are f32, f16 and bf16%s", name, value,
+    return fail(EXIT_USAGE, "--%s: unknown dtype '%s', there are %s%s", name, value, there,
                 did_you_mean(&near, "", ""));
+}
+
+int parse_dtype(void *target, const char *name, const char *value)
+{
+    return choose_dtype(target, 3, "f32, f16 and bf16", name, value);
+}
+
+int parse_storage(void *target, const char *name, const char *value)
+{
+    return choose_dtype(target, 5, "f32, f16, bf16, i8 and i4", name, value);
 }
 
 int parse_kernel(void *target, const char *name, const char *value)
@@ -323,18 +336,25 @@ bool options_parse(const struct usage *usage, const struct option_spec *specs, i
     return true;
 }
 
-bool options_only_json(const struct usage *usage, int argc, char **argv, bool *json, int *code)
+bool options_only(const struct usage *usage, const struct option_spec *specs, int argc, char **argv,
+                  int *code)
 {
-    const struct option_spec specs[] = {
-        { "json", 0, NULL, "print JSON", parse_flag, json },
-        { 0 },
-    };
     int first;
 
     if (!options_parse(usage, specs, argc, argv, &first, code))
         return false;
     if (argc == first)
         return true;
-    *code = usage_error(usage, "it takes no arguments");
+    *code = usage_error(usage, "it takes no arguments, options only");
     return false;
+}
+
+bool options_only_json(const struct usage *usage, int argc, char **argv, bool *json, int *code)
+{
+    const struct option_spec specs[] = {
+        { "json", 0, NULL, "print JSON", parse_flag, json },
+        { 0 },
+    };
+
+    return options_only(usage, specs, argc, argv, code);
 }

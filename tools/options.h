@@ -39,6 +39,7 @@ int parse_texts(void *target, const char *name, const char *value);  /* struct t
 int parse_int(void *target, const char *name, const char *value);    /* int64_t */
 int parse_float(void *target, const char *name, const char *value);  /* float, finite */
 int parse_dtype(void *target, const char *name, const char *value);  /* clattn_dtype */
+int parse_storage(void *target, const char *name, const char *value); /* that of a cache */
 int parse_kernel(void *target, const char *name, const char *value); /* const char *, registered */
 int parse_peaks(void *target, const char *name, const char *value);  /* struct peaks */
 int parse_seconds(void *target, const char *name, const char *value); /* double, above 0 */
@@ -115,6 +116,10 @@ void options_append(struct option_spec *specs, int n, const struct option_spec *
  */
 bool options_parse(const struct usage *usage, const struct option_spec *specs, int argc,
                    char **argv, int *first, int *code);
+
+/* The same for a command that has no positional arguments. */
+bool options_only(const struct usage *usage, const struct option_spec *specs, int argc, char **argv,
+                  int *code);
 
 /* The same for a command that takes --json and nothing else. */
 bool options_only_json(const struct usage *usage, int argc, char **argv, bool *json, int *code);
