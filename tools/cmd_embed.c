@@ -28,7 +28,7 @@ struct embed {
     struct outputs files;
 };
 
-static int mean_of(struct embed *a, const float *hidden, int tokens, float *out)
+static void mean_of(const struct embed *a, const float *hidden, int tokens, float *out)
 {
     const int M = a->job.model->config.M;
     double norm = 0;
@@ -42,7 +42,6 @@ static int mean_of(struct embed *a, const float *hidden, int tokens, float *out)
     }
     for (int m = 0; a->normalize && norm > 0 && m < M; m++)
         out[m] = (float)((double)out[m] / sqrt(norm));
-    return EXIT_OK;
 }
 
 /* The texts side by side, padded to the longest; GPT-2 has no padding and reads one at a time. */
@@ -70,7 +69,7 @@ static int read_batch(struct embed *a, const clm_ids *ids, int count, float *out
              || !clm_hidden(s, hidden, &f))
         code = model_fail(&f);
     for (int i = 0; code == EXIT_OK && i < count; i++)
-        code = mean_of(a, hidden + (size_t)i * (size_t)N * M, lengths[i], out + (size_t)i * M);
+        mean_of(a, hidden + (size_t)i * (size_t)N * M, lengths[i], out + (size_t)i * M);
     clm_session_close(&s);
     free(padded);
     free(hidden);
