@@ -52,8 +52,9 @@ static bool next_token(struct generate *g, clm_sampling *sampling, int *code)
     }
     if (id == end && !g->keep_going)
         return false;
-    g->chance[g->ids.count - g->prompt_tokens] =
-        (double)g->logits[id] - clm_log_sum(g->logits, vocab);
+    if (g->common.json)
+        g->chance[g->ids.count - g->prompt_tokens] =
+            (double)g->logits[id] - clm_log_sum(g->logits, vocab);
     if (clm_ids_add(&g->ids, id, &f))
         return true;
     *code = model_fail(&f);
