@@ -142,7 +142,7 @@ START_TEST(golden)
     clm_model *m = open_model(names[_i]);
     clm_session *s;
 
-    MUST(clm_session_open(m, 1, m->config.positions, &s, &fault));
+    MUST(clm_session_open(m, 1, m->config.positions, CLATTN_F32, &s, &fault));
     for (int i = 0; i < SENTENCES; i++) {
         sentence want = sentence_of(names[_i], i);
         maps got = maps_new(m, want.N);
@@ -192,7 +192,7 @@ START_TEST(what_is_learned)
             maps got = maps_new(m, want.N);
             const clm_capture capture = capture_all(m, &got);
             clm_session *s;
-            MUST(clm_session_open(m, 1, want.N, &s, &fault));
+            MUST(clm_session_open(m, 1, want.N, CLATTN_F32, &s, &fault));
             MUST(clm_forward(s, want.ids, want.N, NULL, &capture, &fault));
             memcpy(want.attn.values, got.p, want.attn.count * sizeof(float));
             const double p =
@@ -244,7 +244,7 @@ START_TEST(incremental)
     sentence want = sentence_of("gpt2-tiny", 1);
     clm_session *s;
 
-    MUST(clm_session_open(m, 1, want.N, &s, &fault));
+    MUST(clm_session_open(m, 1, want.N, CLATTN_F32, &s, &fault));
     for (int i = 0; i < 4; i++) {
         compare_label("pieces of %d", pieces[i][0]);
         check_pieces(s, &want, pieces[i]);
@@ -275,7 +275,7 @@ START_TEST(padding)
     for (int i = 0; i < SENTENCES; i++)
         memcpy(ids + i * N, all[i].ids, sizeof *ids * (size_t)all[i].N);
     float *logits = memory_alloc(sizeof *logits * SENTENCES * (size_t)N * m->config.vocab);
-    MUST(clm_session_open(m, SENTENCES, N, &s, &fault));
+    MUST(clm_session_open(m, SENTENCES, N, CLATTN_F32, &s, &fault));
     MUST(clm_forward(s, ids, N, lengths, NULL, &fault));
     MUST(clm_logits(s, 0, SENTENCES * N, logits, &fault));
     for (int i = 0; i < SENTENCES; i++) {
@@ -352,10 +352,118 @@ START_TEST(capture_of_parts)
                             .user = &t };
 
     t.capture = &capture;
-    MUST(clm_session_open(m, 1, want.N, &s, &fault));
+    MUST(clm_session_open(m, 1, want.N, CLATTN_F32, &s, &fault));
     MUST(clm_forward(s, want.ids, want.N, NULL, &capture, &fault));
     ck_assert_int_eq(t.calls, 10);
     check_refusals(s, &want, &capture);
+    clm_session_close(&s);
+    sentence_free(&want);
+    clm_model_close(&m);
+}
+END_TEST
+
+/* ---- sums over weights ---- */
+
+enum { TOPS = 3, PICKS = 2 };
+
+typedef struct sums {
+    const sentence *want;
+    int heads, calls;
+    const int32_t *keys;
+} sums;
+
+static void check_row(const sums *t, const float *p, const clm_stats *got, int h, int i)
+{
+    const int N = t->want->N;
+    const size_t row = (size_t)h * N + i;
+    double entropy = 0, distance = 0;
+
+    for (int j = 0; j < N; j++) {
+        entropy -= p[j] > 0 ? (double)p[j] * log((double)p[j]) : 0;
+        distance += (double)p[j] * abs(i - j);
+    }
+    ck_assert_double_le(fabs((double)got->entropy[row] - entropy), 1e-3);
+    ck_assert_double_le(fabs((double)got->distance[row] - distance), 1e-3);
+    for (int n = 0; n < PICKS; n++)
+        ck_assert_double_le(fabs((double)got->chosen[row * PICKS + n]
+                                 - (double)p[t->keys[i * PICKS + n]]), 1e-4);
+    for (int n = 0; n < TOPS; n++) {
+        const int key = got->top_keys[row * TOPS + n];
+        const float weight = got->top[row * TOPS + n];
+        int above = 0;
+        for (int j = 0; j < N; j++)
+            above += p[j] > weight + 1e-4f;
+        ck_assert_int_le(above, n);
+        ck_assert_double_le(fabs((double)weight - (key < 0 ? 0 : (double)p[key])), 1e-4);
+    }
+}
+
+static bool check_sums(void *user, int layer, const clm_stats *got, clm_fault *f)
+{
+    sums *t = user;
+    const size_t N = (size_t)t->want->N;
+    (void)f;
+    t->calls++;
+    for (int h = 0; h < t->heads; h++)
+        for (int i = 0; i < t->want->N; i++)
+            check_row(t, t->want->attn.values + (((size_t)layer * t->heads + h) * N + i) * N, got,
+                      h, i);
+    return true;
+}
+
+START_TEST(statistics)
+{
+    clm_model *m = open_model(names[_i]);
+    sentence want = sentence_of(names[_i], 1);
+    clm_session *s;
+    int32_t *keys = memory_alloc(sizeof *keys * PICKS * (size_t)want.N);
+    sums t = { .want = &want, .heads = m->config.heads, .keys = keys };
+    const clm_capture capture = { .layer = 1, .num_layers = 3, .tops = TOPS, .picks = PICKS,
+                                  .keys = keys, .put_stats = check_sums, .user = &t };
+
+    for (int i = 0; i < want.N; i++)
+        keys[i * PICKS] = 0, keys[i * PICKS + 1] = i / 2;
+    MUST(clm_session_open(m, 1, want.N, CLATTN_F32, &s, &fault));
+    MUST(clm_forward(s, want.ids, want.N, NULL, &capture, &fault));
+    ck_assert_int_eq(t.calls, 3);
+    clm_session_close(&s);
+    free(keys);
+    sentence_free(&want);
+    clm_model_close(&m);
+}
+END_TEST
+
+/* Keys and values that are kept in other types: off by their rounding, and no more. */
+START_TEST(kept_keys)
+{
+    static const struct {
+        clattn_dtype dtype;
+        double rounding; /* of an element */
+    } kinds[] = { { CLATTN_F16, 0x1p-11 }, { CLATTN_BF16, 0x1p-8 }, { CLATTN_I8, 0x1p-8 },
+                  { CLATTN_I4, 0x1p-4 } };
+    const char *name = names[_i % 2 ? 2 : 0];
+    clm_model *m = open_model(name);
+    sentence want = sentence_of(name, 1);
+    const int vocab = m->config.vocab;
+    float *logits = memory_alloc(want.logits.count * sizeof *logits);
+    double spread = 0;
+    clm_session *s;
+
+    for (size_t i = 0; i < want.logits.count; i++)
+        spread = fmax(spread, fabs((double)want.logits.values[i]));
+    compare_label("%s, %s", name, clattn_dtype_name(kinds[_i / 2].dtype));
+    MUST(clm_session_open(m, 1, want.N, kinds[_i / 2].dtype, &s, &fault));
+    for (int again = 0; again < 2; again++) { /* the cache is cut, then filled once more */
+        clm_rewind(s, 0);
+        MUST(clm_forward(s, want.ids, want.N, NULL, NULL, &fault));
+        MUST(clm_logits(s, 0, want.N, logits, &fault));
+        const double off =
+            max_difference(logits, want.logits.values, (size_t)want.N * vocab) / spread;
+        printf("# %s: %.2g of the spread\n", compare_label_text(), off);
+        ck_assert_double_le(off, 8 * kinds[_i / 2].rounding);
+        ck_assert_double_gt(off, kinds[_i / 2].rounding / 64);
+    }
+    free(logits);
     clm_session_close(&s);
     sentence_free(&want);
     clm_model_close(&m);
@@ -369,6 +477,8 @@ static Suite *suite(void)
 
     tcase_add_loop_test(t, golden, 0, NUM_MODELS);
     tcase_add_loop_test(t, capture_of_parts, 0, NUM_MODELS);
+    tcase_add_loop_test(t, statistics, 0, NUM_MODELS);
+    tcase_add_loop_test(t, kept_keys, 0, 8);
     tcase_add_test(t, what_is_learned);
     tcase_add_test(t, incremental);
     tcase_add_test(t, padding);

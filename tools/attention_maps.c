@@ -38,7 +38,7 @@ int attention_maps_make(struct model_job *job, const clm_ids *ids, int layer, in
     if (!out->p)
         return fail(EXIT_INPUT, "no memory for %d maps of %d by %d weights", layers * heads,
                     ids->count, ids->count);
-    const bool ok = clm_session_open(job->model, 1, ids->count, &s, &f)
+    const bool ok = clm_session_open(job->model, 1, ids->count, CLATTN_F32, &s, &f)
                     && clm_forward(s, ids->id, ids->count, NULL, &capture, &f);
     clm_session_close(&s);
     return ok ? EXIT_OK : model_fail(&f);

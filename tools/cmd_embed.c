@@ -64,7 +64,7 @@ static int read_batch(struct embed *a, const clm_ids *ids, int count, float *out
         memcpy(padded + (size_t)i * (size_t)N, ids[i].id, (size_t)lengths[i] * sizeof *padded);
     if (!padded || !hidden)
         code = fail(EXIT_INPUT, "out of memory");
-    else if (!clm_session_open(a->job.model, count, N, &s, &f)
+    else if (!clm_session_open(a->job.model, count, N, CLATTN_F32, &s, &f)
              || !clm_forward(s, padded, N, count > 1 ? lengths : NULL, NULL, &f)
              || !clm_hidden(s, hidden, &f))
         code = model_fail(&f);

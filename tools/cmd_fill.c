@@ -89,7 +89,7 @@ static int read_text(struct fill *a)
     const int code = model_encode(&a->job, a->text, &a->ids);
     if (code != EXIT_OK)
         return code;
-    if (!clm_session_open(a->job.model, 1, a->ids.count, &a->session, &f)
+    if (!clm_session_open(a->job.model, 1, a->ids.count, CLATTN_F32, &a->session, &f)
         || !clm_forward(a->session, a->ids.id, a->ids.count, NULL, NULL, &f))
         return model_fail(&f);
     return EXIT_OK;

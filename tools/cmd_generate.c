@@ -154,7 +154,7 @@ static int prepare(struct generate *g)
     g->chance = malloc((size_t)g->n * sizeof *g->chance + 1);
     if (!g->logits || !g->chance)
         return fail(EXIT_INPUT, "out of memory");
-    if (!clm_session_open(g->job.model, 1, g->prompt_tokens + (int)g->n, &g->session, &f))
+    if (!clm_session_open(g->job.model, 1, g->prompt_tokens + (int)g->n, CLATTN_F32, &g->session, &f))
         return model_fail(&f);
     if (g->trace_path) {
         g->session->watch = trace_operation;

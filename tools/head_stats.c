@@ -96,7 +96,7 @@ int head_stats_make(struct model_job *job, const clm_ids *ids, struct head_stats
     *out = collector.stats = calloc((size_t)c->layers * (size_t)c->heads, sizeof **out);
     if (!*out)
         return fail(EXIT_INPUT, "out of memory");
-    const bool ok = clm_session_open(job->model, 1, ids->count, &s, &f)
+    const bool ok = clm_session_open(job->model, 1, ids->count, CLATTN_F32, &s, &f)
                     && clm_forward(s, ids->id, ids->count, NULL, &capture, &f);
     clm_session_close(&s);
     for (int i = 0; ok && i < c->layers * c->heads; i++)

@@ -8,18 +8,36 @@
 
 #include "model.h"
 
+/* What the weights of a layer come to, see clattn_attention_stats. */
+typedef struct clm_stats {
+    const float *entropy, *distance; /* [heads][rows] */
+    const float *top;                /* [heads][rows][tops] */
+    const int32_t *top_keys;
+    const float *chosen;             /* [heads][rows][picks] */
+} clm_stats;
+
 /*
- * Attention weights of chosen heads and rows, handed over in tiles: memory for them does not grow
- * with the square of the tokens. Only while the session has one sequence.
+ * What attention does in chosen layers. Memory does not grow with the square of the tokens. Only
+ * while the session has one sequence.
  */
 typedef struct clm_capture {
     int layer, num_layers;
-    int head, num_heads;
-    int row, num_rows;  /* of the tokens that are read */
-    size_t tile_floats; /* held at a time, at least one row; 0: 4 Mi */
+
+    /* Weights of heads and rows, handed over in tiles. Rows count from the first token of the
+     * pass, keys from the first of all. */
+    int head, num_heads; /* ignored for a mean */
+    int row, num_rows;
+    size_t tile_floats;  /* held at a time, at least one row; 0: 4 Mi */
+    bool mean;           /* over all heads, as if that were one head */
     /* p: [num_heads][rows][keys], rows from row on; keys beyond are not visible to them. False
-     * stops the pass, with a sentence in f. */
+     * stops the pass, with a sentence in f. NULL: no weights are wanted. */
     bool (*put)(void *user, int layer, int row, int rows, int keys, const float *p, clm_fault *f);
+
+    /* Sums of all heads and all rows; NULL: none are wanted. */
+    int tops, picks;     /* the largest weights of a row, and those of chosen keys */
+    const int32_t *keys; /* [rows][picks] */
+    bool (*put_stats)(void *user, int layer, const clm_stats *stats, clm_fault *f);
+
     void *user;
 } clm_capture;
 
@@ -34,14 +52,17 @@ typedef struct clm_session {
     clm_watch watch; /* may be NULL */
     void *watch_user;
 
-    clattn_buffer *ids, *mask;
-    clattn_buffer *x, *normed, *q, *o, *inner, *logits, *probs;
-    clattn_buffer **k, **v; /* [B][capacity][heads][D]; BERT has one for all layers */
-    clattn_tensor visible;  /* u8 [B][1][1][N], absent: all */
+    clattn_dtype kv_dtype;
+    clattn_kv **kv;        /* of each layer; BERT has one for all */
+    clattn_buffer *k, *v;  /* rows on the way into a cache of another dtype; else NULL */
+    clattn_buffer *ids, *mask, *x, *normed, *q, *o, *inner, *logits;
+    clattn_buffer *weights, *stats; /* of a capture */
+    clattn_tensor visible; /* u8 [B][1][1][N], absent: all */
 } clm_session;
 
-/* *out is NULL on failure. */
-bool clm_session_open(clm_model *m, int B, int capacity, clm_session **out, clm_fault *f);
+/* kv_dtype: of the cache, as in clattn_kv_params. *out is NULL on failure. */
+bool clm_session_open(clm_model *m, int B, int capacity, clattn_dtype kv_dtype, clm_session **out,
+                      clm_fault *f);
 void clm_session_close(clm_session **session);
 
 /*
