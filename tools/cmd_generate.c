@@ -26,6 +26,7 @@ struct generate {
     int64_t n, top_k, seed;
     float temperature, top_p;
     bool keep_going;
+    clattn_dtype kv;
 
     struct model_job job;
     clm_session *session;
@@ -154,7 +155,7 @@ static int prepare(struct generate *g)
     g->chance = malloc((size_t)g->n * sizeof *g->chance + 1);
     if (!g->logits || !g->chance)
         return fail(EXIT_INPUT, "out of memory");
-    if (!clm_session_open(g->job.model, 1, g->prompt_tokens + (int)g->n, CLATTN_F32, &g->session, &f))
+    if (!clm_session_open(g->job.model, 1, g->prompt_tokens + (int)g->n, g->kv, &g->session, &f))
         return model_fail(&f);
     if (g->trace_path) {
         g->session->watch = trace_operation;
@@ -186,7 +187,7 @@ static int run_model(struct generate *g)
 
 static int run(int argc, char **argv)
 {
-    struct generate g = { .n = 20 };
+    struct generate g = { .n = 20, .kv = CLATTN_F32 };
     const struct option_spec specs[] = {
         OPTION_MODEL(g.dir),
         { "prompt", 'p', "TEXT", "what to go on with (needed)", parse_text, &g.prompt },
@@ -199,6 +200,8 @@ static int run(int argc, char **argv)
         { "seed", 0, "S", "of the random numbers (default 0)", parse_int, &g.seed },
         { "keep-going", 0, NULL, "do not stop where the model ends the text", parse_flag,
           &g.keep_going },
+        { "kv", 0, "T", "keep keys and values as f32 (default), f16, bf16, i8 or i4", parse_storage,
+          &g.kv },
         { "trace", 0, "FILE", "write what ran when, for chrome://tracing", parse_text,
           &g.trace_path },
         OPTION_DEVICE(g.common),
