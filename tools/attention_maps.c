@@ -19,25 +19,25 @@ static bool put(void *user, int layer, int row, int rows, int keys, const float 
     return true;
 }
 
-int attention_maps_make(struct model_job *job, const clm_ids *ids, int layer, int layers, int head,
-                        int heads, struct attention_maps *out)
+int attention_maps_make(struct model_job *job, const clm_ids *ids, struct attention_maps *maps)
 {
-    const clm_capture capture = { .layer = layer,
-                                  .num_layers = layers,
-                                  .head = head,
-                                  .num_heads = heads,
+    const clm_capture capture = { .layer = maps->layer,
+                                  .num_layers = maps->layers,
+                                  .head = maps->head,
+                                  .num_heads = maps->heads,
                                   .num_rows = ids->count,
+                                  .mean = maps->mean,
                                   .put = put,
-                                  .user = out };
+                                  .user = maps };
     const size_t N = (size_t)ids->count;
     clm_session *s = NULL;
     clm_fault f;
 
-    *out = (struct attention_maps){ layer, layers, head, heads, ids->count, NULL };
-    out->p = calloc((size_t)layers * (size_t)heads, N * N * sizeof *out->p);
-    if (!out->p)
-        return fail(EXIT_INPUT, "no memory for %d maps of %d by %d weights", layers * heads,
-                    ids->count, ids->count);
+    maps->N = ids->count;
+    maps->p = calloc((size_t)maps->layers * (size_t)maps->heads, N * N * sizeof *maps->p);
+    if (!maps->p)
+        return fail(EXIT_INPUT, "no memory for %d maps of %d by %d weights",
+                    maps->layers * maps->heads, ids->count, ids->count);
     const bool ok = clm_session_open(job->model, 1, ids->count, CLATTN_F32, &s, &f)
                     && clm_forward(s, ids->id, ids->count, NULL, &capture, &f);
     clm_session_close(&s);

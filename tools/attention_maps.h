@@ -7,12 +7,12 @@
 
 struct attention_maps {
     int layer, layers, head, heads, N;
+    bool mean; /* over the heads of a layer; heads is 1 */
     float *p; /* [layers][heads][N][N], of a causal model with zeros above the diagonal */
 };
 
-/* Of layers [layer, layer + layers) and their heads [head, head + heads). */
-int attention_maps_make(struct model_job *job, const clm_ids *ids, int layer, int layers, int head,
-                        int heads, struct attention_maps *out);
+/* Of the layers and heads that maps names; fills p and N. Free it in any case. */
+int attention_maps_make(struct model_job *job, const clm_ids *ids, struct attention_maps *maps);
 void attention_maps_free(struct attention_maps *maps);
 
 #endif

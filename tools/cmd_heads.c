@@ -9,7 +9,7 @@
 #include "head_stats.h"
 
 static const struct usage usage = {
-    .synopsis = "heads --model DIR --text TEXT [--sort COLUMN] [-k K] [options]",
+    .synopsis = "heads --model DIR --text TEXT [--sort COLUMN] [-k K] [--pairs P] [options]",
     .text = "Ranks the heads of a model by what they do with a text: the mean weight that a token\n"
             "gives to the one before it, to itself, to the first token ([CLS]) and to separators\n"
             "([SEP]); how far away they look on average; and the entropy of their weights as a\n"
@@ -58,76 +58,103 @@ static int find_column(const char *name)
     return -1;
 }
 
-static void print(const struct head_stats *s, bool json)
+static void print_json(const struct head_stats *s, char *const *labels)
 {
-    if (!json) {
-        printf("%5d %4d  %-9s %8.3f %8.3f %8.3f %9.3f %8.2f %7.3f\n", s->layer, s->head,
-               pattern_name(s->best), s->pattern[0], s->pattern[1], s->pattern[2], s->pattern[3],
-               s->distance, s->entropy);
-        return;
-    }
     json_t *root = json_pack("{s:i, s:i, s:s}", "layer", s->layer, "head", s->head, "best",
                              pattern_name(s->best));
+
     for (int n = 0; n < NUM_PATTERNS; n++)
         json_object_set_new(root, pattern_name((enum head_pattern)n), json_real(s->pattern[n]));
     json_object_set_new(root, "distance", json_real(s->distance));
     json_object_set_new(root, "entropy", json_real(s->entropy));
+    json_t *pairs = s->num_pairs > 0 ? json_array() : NULL;
+    for (int n = 0; n < s->num_pairs; n++)
+        json_array_append_new(pairs, json_pack("{s:i, s:i, s:[s,s], s:f}", "from",
+                                               s->pairs[n].from, "to", s->pairs[n].to, "tokens",
+                                               labels[s->pairs[n].from], labels[s->pairs[n].to],
+                                               "weight", (double)s->pairs[n].weight));
+    if (pairs)
+        json_object_set_new(root, "pairs", pairs);
     json_dumpf(root, stdout, JSON_COMPACT);
     json_decref(root);
     putchar('\n');
 }
 
-static int rank(const struct common *common, const char *dir, const char *text, int64_t most)
+static void print(const struct head_stats *s, char *const *labels)
+{
+    printf("%5d %4d  %-9s %8.3f %8.3f %8.3f %9.3f %8.2f %7.3f\n", s->layer, s->head,
+           pattern_name(s->best), s->pattern[0], s->pattern[1], s->pattern[2], s->pattern[3],
+           s->distance, s->entropy);
+    for (int n = 0; n < s->num_pairs; n++)
+        printf("            %.3f  %s -> %s\n", (double)s->pairs[n].weight,
+               labels[s->pairs[n].from], labels[s->pairs[n].to]);
+}
+
+struct heads {
+    struct common common;
+    const char *dir, *text;
+    int64_t most, pairs;
+};
+
+static int rank(const struct heads *a)
 {
     struct model_job job;
-    struct head_stats *stats = NULL;
+    struct head_table table = { 0 };
     clm_ids ids = { 0 };
-    int code = model_job_open(&job, common, dir);
+    char **labels = NULL;
+    int code = model_job_open(&job, &a->common, a->dir);
 
     if (code == EXIT_OK)
-        code = model_encode(&job, text, &ids);
+        code = model_encode(&job, a->text, &ids);
+    if (code == EXIT_OK && !(labels = model_labels(&job, &ids)))
+        code = EXIT_INPUT;
     if (code == EXIT_OK)
-        code = head_stats_make(&job, &ids, &stats);
+        code = head_table_make(&job, &ids, (int)a->pairs, &table);
     if (code == EXIT_OK) {
-        const int count = job.model->config.layers * job.model->config.heads;
-        qsort(stats, (size_t)count, sizeof *stats, larger);
-        if (!common->json)
+        qsort(table.heads, (size_t)table.count, sizeof *table.heads, larger);
+        if (!a->common.json)
             printf("layer head  best      previous     self    first separator distance entropy\n");
-        for (int i = 0; i < count && (most == 0 || i < most); i++)
-            print(&stats[i], common->json);
+        for (int i = 0; i < table.count && (a->most == 0 || i < a->most); i++)
+            (a->common.json ? print_json : print)(&table.heads[i], labels);
     }
-    free(stats);
+    head_table_free(&table);
+    labels_free(labels, ids.count);
     clm_ids_free(&ids);
     model_job_close(&job);
     return code;
 }
 
+enum { MAX_PAIRS = 1000 };
+
 static int run(int argc, char **argv)
 {
-    struct common common = { 0 };
-    const char *dir = NULL, *text = NULL, *sort = "best";
-    int64_t most = 0;
+    struct heads a = { 0 };
+    const char *sort = "best";
     const struct option_spec specs[] = {
-        OPTION_MODEL(dir),
-        { "text", 't', "TEXT", "what the model reads (needed)", parse_text, &text },
+        OPTION_MODEL(a.dir),
+        { "text", 't', "TEXT", "what the model reads (needed)", parse_text, &a.text },
         { "sort", 0, "COLUMN", "rank by this, the largest first (default best)", parse_text,
           &sort },
-        { "top", 'k', "K", "only so many heads (default all)", parse_int, &most },
-        OPTION_DEVICE(common),
-        OPTION_JSON(common),
-        OPTION_VERBOSE(common),
+        { "top", 'k', "K", "only so many heads (default all)", parse_int, &a.most },
+        { "pairs", 0, "P", "also the P pairs of tokens with the largest weights", parse_int,
+          &a.pairs },
+        OPTION_DEVICE(a.common),
+        OPTION_JSON(a.common),
+        OPTION_VERBOSE(a.common),
         { 0 },
     };
     int code;
 
     if (!options_only(&usage, specs, argc, argv, &code))
         return code;
-    if (!dir || !text)
+    if (!a.dir || !a.text)
         return usage_error(&usage, "heads needs --model and --text");
-    if (most < 0)
+    if (a.most < 0)
         return usage_error(&usage, "-k cannot be negative");
+    if (a.pairs < 0 || a.pairs > MAX_PAIRS)
+        return usage_error(&usage, "--pairs is from 0 to %d", MAX_PAIRS);
     column = find_column(sort);
-    return column < 0 ? EXIT_USAGE : rank(&common, dir, text, most);
+    return column < 0 ? EXIT_USAGE : rank(&a);
 }
 
 const struct command cmd_heads = { "heads", "rank the heads of a model by what they look at", run };

@@ -12,13 +12,14 @@
 
 static const struct usage usage = {
     .synopsis =
-        "heatmap --model DIR --text TEXT [--layer L --head H | --all] -o X.png|X.html|X.npy",
+        "heatmap --model DIR --text TEXT [--layer L --head H | --all] [--mean] "
+        "-o X.png|X.html|X.npy",
     .text = "Shows the attention weights of a model for a text. Rows are the tokens that look,\n"
             "columns the tokens they look at. The ending of the file says what is written:\n"
             "  .png   one head with its tokens, or all heads side by side\n"
             "  .html  a page for a browser: all heads, one of them large, the weights of the\n"
             "         token that is pointed at, arcs from token to token\n"
-            "  .npy   float32 [N][N], with --all [layers][heads][N][N]\n",
+            "  .npy   float32 [N][N], with --all [layers][heads][N][N]; with --mean no heads\n",
     .after = "examples:\n  clattn heatmap -m gpt2 -t 'The cat sat.' --layer 3 --head 0 -o cat.png\n"
              "  clattn heatmap -m trained -t 'The cat sat.' --against untrained -o cat.html\n",
 };
@@ -29,7 +30,7 @@ struct heatmap {
     struct common common;
     const char *dir, *against, *text, *path;
     int64_t layer, head; /* -1: not given */
-    bool all;
+    bool all, mean;
     enum kind kind;
     struct outputs files;
 };
@@ -83,15 +84,19 @@ static int read_text(const struct heatmap *a, const char *dir, struct reading *r
     if (code != EXIT_OK)
         return code;
     const clm_config *c = &r->job.model->config;
-    const bool one = a->kind != HTML && !a->all;
+    const bool one_layer = a->kind != HTML && !a->all, one_head = one_layer || a->mean;
     const size_t maps = (size_t)c->layers * (size_t)c->heads, N = (size_t)r->ids.count;
     code = check_head(a, c);
     if (code == EXIT_OK && a->kind == HTML)
         code = heat_page_check((a->against ? 2 : 1) * maps * N * N);
     if (code != EXIT_OK)
         return code;
-    return attention_maps_make(&r->job, &r->ids, one ? (int)a->layer : 0, one ? 1 : c->layers,
-                               one ? (int)a->head : 0, one ? 1 : c->heads, &r->maps);
+    r->maps = (struct attention_maps){ .layer = one_layer ? (int)a->layer : 0,
+                                       .layers = one_layer ? 1 : c->layers,
+                                       .head = one_head && !a->mean ? (int)a->head : 0,
+                                       .heads = one_head ? 1 : c->heads,
+                                       .mean = a->mean };
+    return attention_maps_make(&r->job, &r->ids, &r->maps);
 }
 
 /* ---- the three kinds ---- */
@@ -99,14 +104,17 @@ static int read_text(const struct heatmap *a, const char *dir, struct reading *r
 static int write_npy(struct heatmap *a, const struct attention_maps *maps)
 {
     struct array array = { .dtype = CLATTN_F32,
-                           .rank = a->all ? 4 : 2,
                            .count = (size_t)maps->layers * (size_t)maps->heads * (size_t)maps->N
                                     * (size_t)maps->N,
                            .data = maps->p };
-    const int64_t shape[4] = { maps->layers, maps->heads, maps->N, maps->N };
     const struct array *const arrays[] = { &array };
 
-    memcpy(array.shape, shape + (a->all ? 0 : 2), (size_t)array.rank * sizeof *shape);
+    if (a->all)
+        array.shape[array.rank++] = maps->layers;
+    if (a->all && !a->mean)
+        array.shape[array.rank++] = maps->heads;
+    array.shape[array.rank++] = maps->N;
+    array.shape[array.rank++] = maps->N;
     return outputs_write(&a->files, arrays);
 }
 
@@ -119,7 +127,10 @@ static int write_png(struct heatmap *a, const struct reading *r, char *const *la
 
     base_name(a->dir, name, sizeof name);
     if (a->all)
-        snprintf(title, sizeof title, "%s", name);
+        snprintf(title, sizeof title, "%s%s", name, a->mean ? ", mean over heads" : "");
+    else if (a->mean)
+        snprintf(title, sizeof title, "%s, layer %lld, mean over heads", name,
+                 (long long)a->layer);
     else
         snprintf(title, sizeof title, "%s, layer %lld, head %lld", name, (long long)a->layer,
                  (long long)a->head);
@@ -167,16 +178,16 @@ static void print(const struct heatmap *a, const struct reading *r, char *const 
     json_t *tokens = json_array();
 
     if (!a->common.json) {
-        printf("%s: %d layers, %d heads, %d tokens\n", a->path, r->maps.layers, r->maps.heads,
-               r->maps.N);
+        printf("%s: %d layers, %d heads, %d tokens\n", a->path, r->maps.layers,
+               a->mean ? r->job.model->config.heads : r->maps.heads, r->maps.N);
         json_decref(tokens);
         return;
     }
     for (int i = 0; i < r->maps.N; i++)
         json_array_append_new(tokens, json_string(labels[i]));
-    json_t *root = json_pack("{s:s, s:i, s:i, s:i, s:i, s:o}", "output", a->path, "layer",
+    json_t *root = json_pack("{s:s, s:i, s:i, s:i, s:i, s:b, s:o}", "output", a->path, "layer",
                              r->maps.layer, "layers", r->maps.layers, "head", r->maps.head, "heads",
-                             r->maps.heads, "tokens", tokens);
+                             r->maps.heads, "mean", r->maps.mean, "tokens", tokens);
     json_dumpf(root, stdout, JSON_COMPACT);
     json_decref(root);
     putchar('\n');
@@ -230,7 +241,9 @@ static int check(struct heatmap *a)
     const bool layer = a->layer != -1, head = a->head != -1;
     if ((layer && a->layer < 0) || (head && a->head < 0))
         return usage_error(&usage, "layers and heads count from 0");
-    if (layer != head || (a->kind != HTML && layer == a->all))
+    if (a->mean && (head || a->kind == HTML))
+        return usage_error(&usage, "--mean stands in place of --head, for .png and .npy");
+    if ((!a->mean && layer != head) || (a->kind != HTML && layer == a->all))
         return usage_error(&usage, "give --layer and --head, or --all");
     if (a->against && a->kind != HTML)
         return usage_error(&usage, "--against is for .html");
@@ -245,6 +258,8 @@ static int run(int argc, char **argv)
         { "text", 't', "TEXT", "what the model reads (needed)", parse_text, &a.text },
         { "layer", 0, "L", "the layer, from 0; on a page: shown first", parse_int, &a.layer },
         { "head", 0, "H", "the head, from 0; on a page: shown first", parse_int, &a.head },
+        { "mean", 0, NULL, "the mean over the heads of a layer, in place of --head", parse_flag,
+          &a.mean },
         { "all", 0, NULL, "all layers and heads (a page always has them)", parse_flag, &a.all },
         { "against", 0, "DIR", "a second model beside the first, on a page", parse_text,
           &a.against },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the heads of a model look at in one text, in numbers; made from tiles of weights. */
+/* What the heads of a model look at in one text, in numbers. */
 #ifndef HEAD_STATS_H
 #define HEAD_STATS_H
 
@@ -13,18 +13,33 @@ enum head_pattern {
     NUM_PATTERNS
 };
 
+/* A token that looks, and one that it looks at. */
+struct head_pair {
+    int from, to;
+    float weight;
+};
+
 struct head_stats {
     int layer, head;
     double pattern[NUM_PATTERNS]; /* means over the rows that have such a token */
     double distance;              /* mean of sum p |i - j| */
     double entropy;               /* mean of -sum p log p over its maximum: 1 looks everywhere */
     enum head_pattern best;
-    int rows, later_rows, spread_rows; /* all; those behind the first; those that see several */
+    int later_rows, spread_rows;  /* those behind the first; those that see several */
+    int num_pairs;
+    struct head_pair *pairs;      /* the largest weights of rows that see several, falling */
 };
 
 const char *pattern_name(enum head_pattern pattern);
 
-/* Reads a text and fills layers * heads entries, to be freed. Returns EXIT_OK or fail(). */
-int head_stats_make(struct model_job *job, const clm_ids *ids, struct head_stats **out);
+struct head_table {
+    int count; /* layers * heads */
+    struct head_stats *heads;
+    struct head_pair *pairs; /* of all heads */
+};
+
+/* Reads a text; up to so many pairs of each head. Returns EXIT_OK or fail(); free it anyway. */
+int head_table_make(struct model_job *job, const clm_ids *ids, int pairs, struct head_table *out);
+void head_table_free(struct head_table *table);
 
 #endif

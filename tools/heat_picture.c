@@ -126,7 +126,10 @@ static int all_heads(const struct attention_maps *maps, const char *title,
         return code;
     image_text(out, MARGIN, MARGIN, title, heading);
     for (int h = 0; h < maps->heads; h++) {
-        snprintf(text, sizeof text, "head %d", maps->head + h);
+        if (maps->mean)
+            snprintf(text, sizeof text, "mean");
+        else
+            snprintf(text, sizeof text, "head %d", maps->head + h);
         image_text(out, left + h * step, top - FONT_ROWS - 3, text, caption);
     }
     for (int l = 0; l < maps->layers; l++) {

@@ -39,6 +39,26 @@ def change(folder, name, edit):
     write(path, edit(data))
 
 
+def read_tensors(path):
+    """{name: (dtype, shape, bytes)} of a safetensors file."""
+    with open(path, "rb") as f:
+        (length,) = struct.unpack("<Q", f.read(8))
+        header, data = json.loads(f.read(length)), f.read()
+    header.pop("__metadata__", None)
+    return {name: (t["dtype"], t["shape"], data[slice(*t["data_offsets"])])
+            for name, t in header.items()}
+
+
+def write_tensors(path, tensors):
+    header, data = {}, b""
+    for name, (dtype, shape, raw) in tensors.items():
+        end = len(data) + len(raw)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), end]}
+        data += raw
+    text = json.dumps(header).encode()
+    write(path, struct.pack("<Q", len(text)) + text + data)
+
+
 def read_png(path):
     """Width, height and rows of an RGB picture, filters undone."""
     with open(path, "rb") as f:
@@ -92,6 +112,18 @@ def test_generate(cli):
     if any(d["type"] != "native" and d["usable"] for d in devices):
         assert cli("generate", "-m", model(cli, "gpt2-tiny"), "-p", "the dogs that", "-n", "12",
                    "--device", "opencl").stdout == text
+
+
+def test_kept_keys(cli):
+    """--kv: keys and values kept in other types change little."""
+    args = ("generate", "-m", model(cli, "gpt2-tiny"), "-p", "the dogs that", "-n", "12")
+    (exact,) = cli.json_lines(*args, "--device", "cpu")
+    for kv, most in (("f32", 0), ("f16", 0.01), ("bf16", 0.1), ("i8", 0.2)):
+        (r,) = cli.json_lines(*args, "--kv", kv, "--device", "cpu")
+        off = max(abs(a["logprob"] - b["logprob"]) for a, b in zip(exact["tokens"], r["tokens"]))
+        assert r["text"] == exact["text"] and off <= most and (kv == "f32" or off > 0), (kv, off)
+    (r,) = cli.json_lines(*args, "--kv", "i4", "--device", "cpu")
+    assert r["tokens"][0]["logprob"] != exact["tokens"][0]["logprob"]
 
 
 def test_sampling(cli):
@@ -180,6 +212,18 @@ def test_heads(cli):
             assert abs(r[key] - value) < 1e-3, (r, key, value)
     scores = [r[r["best"]] for r in lines]
     assert scores == sorted(scores, reverse=True)
+    for r in cli.json_lines("heads", "-m", model(cli, "gpt2-tiny"), "-t", DOGS, "--pairs", "4"):
+        at = (r["layer"] * H + r["head"]) * N * N
+        want = sorted((p[at + i * N + j] for i in range(1, N) for j in range(i + 1)),
+                      reverse=True)[:4]
+        close([x["weight"] for x in r["pairs"]], want, 1e-4)
+        assert all(abs(p[at + x["from"] * N + x["to"]] - x["weight"]) < 1e-4 for x in r["pairs"])
+        assert not (r["layer"], r["head"]) == (3, 0) or ["chases", "dogs"] in [
+            x["tokens"] for x in r["pairs"]], r
+    text = cli("heads", "-m", model(cli, "gpt2-tiny"), "-t", DOGS, "--pairs", "4").stdout
+    assert "chases -> dogs" in text and len(text.splitlines()) == 1 + 5 * L * H
+    cli.refuses("heads", "-m", model(cli, "bert-tiny"), "-t", DOGS, "--pairs", "-1", code=USAGE,
+                says="from 0 to 1000")
     untrained = cli.json_lines("heads", "-m", model(cli, "gpt2-tiny-untrained"), "-t", DOGS)
     assert min(r["entropy"] for r in untrained) > 0.98 > min(r["entropy"] for r in lines)
     top = cli("heads", "-m", model(cli, "bert-tiny"), "-t", DOGS, "-k", "3", "--sort",
@@ -202,6 +246,26 @@ def test_heatmap_npy(cli):
         at = (2 * shape[1] + 1) * shape[2] ** 2
         assert read_npy(path)[0] == shape[2:]
         close(read_npy(path)[1], want[at:at + shape[2] ** 2], 1e-4)
+
+
+def test_heatmap_mean(cli):
+    """heatmap --mean: the mean over the heads of each layer."""
+    path = os.path.join(cli.folder(), "x.npy")
+    for name in ("gpt2-tiny", "bert-tiny"):
+        (L, H, N, _), p = golden(cli, name, 0, "attn")
+        want = [sum(p[((l * H + h) * N + i) * N + j] for h in range(H)) / H
+                for l in range(L) for i in range(N) for j in range(N)]
+        cli("heatmap", "-m", model(cli, name), "-t", DOGS, "--all", "--mean", "-o", path)
+        assert read_npy(path)[0] == (L, N, N)
+        close(read_npy(path)[1], want, 1e-4)
+        cli("heatmap", "-m", model(cli, name), "-t", DOGS, "--layer", "2", "--mean", "-o", path)
+        assert read_npy(path)[0] == (N, N)
+        close(read_npy(path)[1], want[2 * N * N:3 * N * N], 1e-4)
+    picture = os.path.join(cli.folder(), "x.png")
+    for which in (("--layer", "1"), ("--all",)):
+        done = cli("heatmap", "-m", model(cli, "gpt2-tiny"), "-t", DOGS, *which, "--mean", "-o",
+                   picture)
+        assert f"{H} heads" in done.stdout and read_png(picture)[0] > 100
 
 
 def test_heatmap_png(cli):
@@ -323,6 +387,11 @@ def test_usage(cli):
          "or --all"),
         (("heatmap", "-m", gpt, "-t", "a", "-o", out, "--layer", "-2", "--head", "1"), "from 0"),
         (("heatmap", "-m", gpt, "-t", "a", "-o", out, "--all", "--against", gpt), "for .html"),
+        (("heatmap", "-m", gpt, "-t", "a", "-o", out, "--layer", "1", "--head", "1", "--mean"),
+         "in place of --head"),
+        (("heatmap", "-m", gpt, "-t", "a", "-o", "x.html", "--mean"), "in place of --head"),
+        (("heatmap", "-m", gpt, "-t", "a", "-o", out, "--mean"), "or --all"),
+        (("generate", "-m", gpt, "-p", "a", "--kv", "i16"), "unknown dtype 'i16'"),
     ]:
         cli.refuses(*args, code=USAGE, says=says)
     for args, says in [
@@ -392,9 +461,98 @@ def test_broken_models(cli):
                     says=says)
 
 
-TESTS = [test_generate, test_sampling, test_trace, test_fill, test_embed, test_heads,
-         test_heatmap_npy, test_heatmap_png, test_heatmap_html, test_browser, test_usage,
-         test_broken_models]
+def test_names(cli):
+    """the names that published checkpoints give their tensors all load."""
+    plain = {"gpt2-tiny": lambda n: n.removeprefix("transformer."),
+             "bert-tiny": lambda n: n.removeprefix("bert.")}
+    classes = {"gpt2-tiny": "transformer.", "bert-tiny": "bert."}
+    def old(name):  # TensorFlow's names of the norm
+        return name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias",
+                                                                           "LayerNorm.beta")
+    commands = {"gpt2-tiny": ("generate", "-p", "the dogs that", "-n", "8"),
+                "bert-tiny": ("fill", "-t", "the bank near the [MASK] is muddy .")}
+    for name, (command, *rest) in commands.items():
+        def run(folder):
+            return cli(command, "-m", folder, *rest, "--device", "cpu").stdout
+        want = run(model(cli, name))
+        tensors = read_tensors(os.path.join(model(cli, name), "model.safetensors"))
+        def with_class(n):
+            n = plain[name](n)
+            return n if n.startswith(("cls.", "lm_head.")) else classes[name] + n
+        for rename in (plain[name], with_class, old, lambda n: old(with_class(n))):
+            folder = copy_of(cli, name)
+            write_tensors(os.path.join(folder, "model.safetensors"),
+                          {rename(n): t for n, t in tensors.items()})
+            assert run(folder) == want, sorted(map(rename, tensors))[:4]
+
+
+INDEX = "model.safetensors.index.json"
+
+
+def shard(folder, parts):
+    """Puts the tensors of a model into several files; returns the index."""
+    path = os.path.join(folder, "model.safetensors")
+    tensors = read_tensors(path)
+    names = sorted(tensors, reverse=True)
+    files = [f"model-{i + 1:05}-of-{parts:05}.safetensors" for i in range(parts)]
+    for i, name in enumerate(files):
+        write_tensors(os.path.join(folder, name), {n: tensors[n] for n in names[i::parts]})
+    os.remove(path)
+    index = {"metadata": {"total_size": sum(len(t[2]) for t in tensors.values())},
+             "weight_map": {n: files[i % parts] for i, n in enumerate(names)}}
+    write(os.path.join(folder, INDEX), json.dumps(index).encode())
+    return index
+
+
+def test_shards(cli):
+    """weights in several files are those in one; an index that is damaged is refused."""
+    args = ("-p", "the dogs that", "-n", "8", "--device", "cpu")
+    want = cli("generate", "-m", model(cli, "gpt2-tiny"), *args).stdout
+    folder = copy_of(cli, "gpt2-tiny")
+    index = shard(folder, 3)
+    assert cli("generate", "-m", folder, *args).stdout == want
+    first, file = next(iter(index["weight_map"].items()))
+    def mapped(to, tensor=first):
+        return json.dumps({"weight_map": {**index["weight_map"], tensor: to}}).encode()
+    many = {f"t{i}": f"{i}.safetensors" for i in range(1100)}
+    for name in many.values():
+        path = os.path.join(folder, name)
+        if name == "0.safetensors":
+            write_tensors(path, {t: ("F32", [1], bytes(4)) for t in many})
+        else:
+            os.link(os.path.join(folder, "0.safetensors"), path)
+    for data, says in [
+        (b"", "is empty"),
+        (b"[]", "not a JSON object"),
+        (b"{" * 100000, INDEX),
+        (b"{}", "has no weight_map"),
+        (b'{"weight_map": [1]}', "has no weight_map"),
+        (b'{"weight_map": {}}', "has no tensor"),
+        (b'{"weight_map": {"a": "x", "a": "x"}}', "duplicate"),
+        (mapped(7), "has no file name"),
+        (mapped(None), "has no file name"),
+        (mapped(""), "is no name"),
+        (mapped("../gpt2-tiny/" + file), "is no name"),
+        (mapped("/etc/passwd.safetensors"), "is no name"),
+        (mapped(".safetensors"), "is no name"),
+        (mapped("config.json"), "is no name"),
+        (mapped("x" * 300 + ".safetensors"), "is no name"),
+        (mapped("none.safetensors"), "none.safetensors"),
+        (mapped(next(f for f in index["weight_map"].values() if f != file)), "is not in"),
+        (mapped(file, "no.such.tensor"), "is not in"),
+        (json.dumps({"weight_map": many}).encode(), "more than 1024 files"),
+        (json.dumps({"weight_map": {first: file}}).encode(), "has no tensor"),
+    ]:
+        write(os.path.join(folder, INDEX), data)
+        cli.refuses("generate", "-m", folder, *args, code=BAD_INPUT, says=says)
+    write(os.path.join(folder, INDEX), json.dumps(index).encode())
+    change(folder, file, lambda data: data[:-2])
+    cli.refuses("generate", "-m", folder, *args, code=BAD_INPUT, says=file)
+
+
+TESTS = [test_generate, test_kept_keys, test_sampling, test_trace, test_fill, test_embed,
+         test_heads, test_heatmap_npy, test_heatmap_mean, test_heatmap_png, test_heatmap_html,
+         test_browser, test_usage, test_broken_models, test_names, test_shards]
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
