@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clattn_kv_append: rows into a KV cache. */
-#include <string.h>
 
 #include "attn_cost.h"
 #include "kv.h"

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clattn_argmax and its plan forms. */
-#include <string.h>
-
 #include "attn_check.h"
 #include "attn_cost.h"
 #include "op.h"

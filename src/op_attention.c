@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clattn_attention and its plan forms: everything is checked before anything happens. */
 #include <math.h>
-#include <string.h>
 
 #include "attn_check.h"
 #include "attn_cost.h"
 #include "op.h"
 
 typedef struct clattn_attention_params attention_params;
+
+static const char OP[] = "attention";
 
 static const cla_slot slots[] = {
     CLA_ATTN_SLOT(q, false),     CLA_ATTN_SLOT(k, false),    CLA_ATTN_SLOT(v, false),
@@ -57,7 +58,7 @@ static cla_growth growth(const void *params, const void *problem)
 }
 
 const cla_op cla_op_attention = {
-    .name = "attention",
+    .name = OP,
     .params = { .size = CLA_PARAMS_SIZE(attention_params),
                 .kernel = offsetof(attention_params, kernel),
                 .workspace = offsetof(attention_params, workspace),
@@ -76,17 +77,6 @@ const cla_op cla_op_attention = {
     .tuning = &cla_tuning_attention,
 };
 
-/* ---- tensors ---- */
-
-static const char OP[] = "attention";
-
-static clattn_status make_view(clattn_ctx *ctx, const char *name, int rank, unsigned dtypes,
-                               bool written, const clattn_tensor *t, cla_view *view)
-{
-    const cla_tensor_rule rule = { OP, name, rank, dtypes, written, false };
-    return cla_view_make(ctx, &rule, t, view);
-}
-
 /* ---- optional tensors ---- */
 
 static clattn_status lse_view(clattn_ctx *ctx, const attention_params *u, cla_attn *p)
@@ -94,15 +84,15 @@ static clattn_status lse_view(clattn_ctx *ctx, const attention_params *u, cla_at
     if (!cla_present(&u->lse))
         return CLATTN_OK;
     p->has_lse = 1;
-    CLA_TRY(make_view(ctx, "lse", p->ragged ? 2 : 3, CLA_DTYPE_BIT(CLATTN_F32), true, &u->lse,
-                      &p->lse));
+    CLA_TRY(cla_view_of(ctx, OP, "lse", p->ragged ? 2 : 3, CLA_DTYPE_BIT(CLATTN_F32), true,
+                        &u->lse, &p->lse));
     return cla_attn_check_rows(ctx, OP, "lse", p, &p->lse);
 }
 
 static clattn_status head_view(clattn_ctx *ctx, const char *name, const clattn_tensor *t,
                                const cla_attn *p, cla_view *view)
 {
-    CLA_TRY(make_view(ctx, name, 1, CLA_DTYPE_BIT(CLATTN_F32), false, t, view));
+    CLA_TRY(cla_view_of(ctx, OP, name, 1, CLA_DTYPE_BIT(CLATTN_F32), false, t, view));
     CLA_REQUIRE(ctx, view->shape[0] == p->Hq, CLATTN_ERR_SHAPE,
                 "attention: %s has %lld entries, must be Hq = %d", name,
                 (long long)view->shape[0], p->Hq);
@@ -125,7 +115,8 @@ static clattn_status probs_view(clattn_ctx *ctx, const attention_params *u, cla_
 {
     if (!cla_present(&u->probs))
         return CLATTN_OK;
-    CLA_TRY(make_view(ctx, "probs", 4, CLA_DTYPE_BIT(CLATTN_F32), true, &u->probs, &p->probs));
+    CLA_TRY(cla_view_of(ctx, OP, "probs", 4, CLA_DTYPE_BIT(CLATTN_F32), true, &u->probs,
+                        &p->probs));
     const int64_t *s = p->probs.shape;
     CLA_REQUIRE(ctx, s[0] == p->B && s[3] == p->Nk, CLATTN_ERR_SHAPE,
                 "attention: probs is [%lld][%lld][%lld][%lld], must be [%d][heads][rows][%d]",

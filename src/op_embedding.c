@@ -3,6 +3,8 @@
 #include "op.h"
 #include "tensor.h"
 
+static const char OP[] = "embedding";
+
 #define SLOT(field, written)                            \
     {                                                   \
 #field, offsetof(cla_embedding, field), written \
@@ -34,7 +36,7 @@ static cla_work cost(const void *problem)
 static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
 
 const cla_op cla_op_embedding = {
-    .name = "embedding",
+    .name = OP,
     .params = { .size = CLA_PARAMS_SIZE(struct clattn_embedding_params),
                 .kernel = offsetof(struct clattn_embedding_params, kernel),
                 .check = check },
@@ -50,57 +52,50 @@ const cla_op cla_op_embedding = {
     .tuning = &cla_tuning_embedding,
 };
 
-/* A tensor, if it is there, with the lengths that its axes must have; -1: at least 1. */
-static clattn_status make_view(clattn_ctx *ctx, const char *name, unsigned dtypes, bool written,
-                               const clattn_tensor *t, int rank, const int64_t *want,
-                               cla_view *view)
-{
-    const cla_tensor_rule rule = { "embedding", name, rank, dtypes, written, false };
-    CLA_TRY(cla_view_make(ctx, &rule, t, view));
-    for (int i = 0; i < rank; i++) {
-        const int64_t length = view->shape[i];
-        CLA_REQUIRE(ctx, want[i] < 0 ? length >= 1 : length == want[i], CLATTN_ERR_SHAPE,
-                    want[i] < 0 ? "embedding: axis %d of %s has length %lld, needs 1 at least"
-                                : "embedding: axis %d of %s has length %lld, needs %lld",
-                    i, name, (long long)length, (long long)want[i]);
-        CLA_REQUIRE(ctx, length <= CLA_MAX_LENGTH, CLATTN_ERR_SHAPE,
-                    "embedding: axis %d of %s has length %lld, at most %d are possible", i, name,
-                    (long long)length, CLA_MAX_LENGTH);
-    }
-    return CLATTN_OK;
-}
-
-/* ids and type_ids are [B][N]; the ids may be none. */
+/* ids, type_ids and starts are of the same B and N. */
 static clattn_status read_ids(clattn_ctx *ctx, const struct clattn_embedding_params *u,
                               cla_embedding *p)
 {
     const unsigned i32 = CLA_DTYPE_BIT(CLATTN_I32);
-    CLA_TRY(make_view(ctx, "ids", i32, false, &u->ids, 2, u->ids.shape, &p->ids));
-    const int64_t rows[2] = { p->ids.shape[0], p->ids.shape[1] };
-    p->B = (int32_t)rows[0];
-    p->N = (int32_t)rows[1];
+    CLA_TRY(cla_view_of(ctx, OP, "ids", 2, i32, false, &u->ids, &p->ids));
+    p->B = (int32_t)p->ids.shape[0];
+    p->N = (int32_t)p->ids.shape[1];
     p->has_type_ids = cla_present(&u->type_ids);
     p->has_starts = cla_present(&u->starts);
-    if (p->has_type_ids)
-        CLA_TRY(make_view(ctx, "type_ids", i32, false, &u->type_ids, 2, rows, &p->type_ids));
-    if (p->has_starts)
-        CLA_TRY(make_view(ctx, "starts", i32, false, &u->starts, 1, rows, &p->starts));
+    if (p->has_type_ids) {
+        CLA_TRY(cla_view_of(ctx, OP, "type_ids", 2, i32, false, &u->type_ids, &p->type_ids));
+        CLA_TRY(cla_check_shape(ctx, OP, "type_ids", &p->type_ids, 2, p->ids.shape));
+    }
+    if (p->has_starts) {
+        CLA_TRY(cla_view_of(ctx, OP, "starts", 1, i32, false, &u->starts, &p->starts));
+        CLA_TRY(cla_check_shape(ctx, OP, "starts", &p->starts, 1, p->ids.shape));
+    }
     return CLATTN_OK;
+}
+
+/* Rows of a table, which are as long as those of the first one. */
+static clattn_status table_view(clattn_ctx *ctx, const char *name, unsigned dtypes,
+                                const clattn_tensor *t, const cla_view *first, cla_view *view)
+{
+    CLA_TRY(cla_view_of(ctx, OP, name, 2, dtypes, false, t, view));
+    for (int i = 0; i < 2; i++)
+        CLA_REQUIRE(ctx, view->shape[i] >= 1, CLATTN_ERR_SHAPE,
+                    "embedding: axis %d of %s has length 0, needs 1 at least", i, name);
+    const int64_t want[2] = { view->shape[0], first->shape[1] };
+    return cla_check_shape(ctx, OP, name, view, 2, want);
 }
 
 static clattn_status read_tables(clattn_ctx *ctx, const struct clattn_embedding_params *u,
                                  cla_embedding *p)
 {
-    int64_t shape[2] = { -1, -1 };
-    CLA_TRY(make_view(ctx, "table", CLA_DTYPES_FLOAT, false, &u->table, 2, shape, &p->table));
+    CLA_TRY(table_view(ctx, "table", CLA_DTYPES_FLOAT, &u->table, &p->table, &p->table));
     const unsigned type = CLA_DTYPE_BIT(p->table.dtype);
-    shape[1] = p->table.shape[1];
     p->has_positions = cla_present(&u->positions);
     p->has_types = cla_present(&u->types);
     if (p->has_positions)
-        CLA_TRY(make_view(ctx, "positions", type, false, &u->positions, 2, shape, &p->positions));
+        CLA_TRY(table_view(ctx, "positions", type, &u->positions, &p->table, &p->positions));
     if (p->has_types)
-        CLA_TRY(make_view(ctx, "types", type, false, &u->types, 2, shape, &p->types));
+        CLA_TRY(table_view(ctx, "types", type, &u->types, &p->table, &p->types));
     p->V = (int32_t)p->table.shape[0];
     p->M = (int32_t)p->table.shape[1];
     p->P = p->has_positions ? (int32_t)p->positions.shape[0] : 0;
@@ -119,7 +114,8 @@ static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *probl
     CLA_REQUIRE(ctx, p->has_types || !p->has_type_ids, CLATTN_ERR_ARG,
                 "embedding: type_ids is given, types is not");
     const int64_t shape[3] = { p->B, p->N, p->M };
-    CLA_TRY(make_view(ctx, "y", CLA_DTYPES_FLOAT, true, &u->y, 3, shape, &p->y));
+    CLA_TRY(cla_view_of(ctx, OP, "y", 3, CLA_DTYPES_FLOAT, true, &u->y, &p->y));
+    CLA_TRY(cla_check_shape(ctx, OP, "y", &p->y, 3, shape));
     p->out_type = p->y.dtype;
     p->start = u->start;
     CLA_REQUIRE(ctx,

@@ -122,13 +122,6 @@ const cla_op cla_op_linear_attention = {
 
 /* ---- tensors ---- */
 
-static clattn_status make_view(clattn_ctx *ctx, const char *name, int rank, unsigned dtypes,
-                               bool written, const clattn_tensor *t, cla_view *view)
-{
-    const cla_tensor_rule rule = { OP, name, rank, dtypes, written, false };
-    return cla_view_make(ctx, &rule, t, view);
-}
-
 /* q, k, v and o as every operation over them has them. */
 static clattn_status main_views(clattn_ctx *ctx, const linear_params *u, cla_linear *p)
 {
@@ -171,8 +164,8 @@ static clattn_status state_views(clattn_ctx *ctx, const char *name, const clattn
     CLA_REQUIRE(ctx, cla_present(kv) && cla_present(z), CLATTN_ERR_ARG,
                 "%s: %s is given without %s; a state is both", OP, names[!cla_present(kv)],
                 names[cla_present(kv)]);
-    CLA_TRY(make_view(ctx, names[0], 4, f32, written, kv, kv_view));
-    CLA_TRY(make_view(ctx, names[1], 3, f32, written, z, z_view));
+    CLA_TRY(cla_view_of(ctx, OP, names[0], 4, f32, written, kv, kv_view));
+    CLA_TRY(cla_view_of(ctx, OP, names[1], 3, f32, written, z, z_view));
     const int64_t want[4] = { p->B, p->Hk, p->F, p->Dv };
     static const char *const axis[4] = { "B", "Hk", "F", "Dv" };
     for (int n = 0; n < 2; n++)

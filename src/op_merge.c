@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clattn_merge and its plan forms. */
-#include <string.h>
-
 #include "op.h"
 #include "tensor.h"
+
+static const char OP[] = "merge";
 
 #define SLOT(field, written) { #field, offsetof(cla_merge, field), written }
 static const cla_slot slots[] = {
@@ -33,7 +33,7 @@ static cla_work cost(const void *problem)
 static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
 
 const cla_op cla_op_merge = {
-    .name = "merge",
+    .name = OP,
     .params = { .size = CLA_PARAMS_SIZE(struct clattn_merge_params),
                 .kernel = offsetof(struct clattn_merge_params, kernel),
                 .check = check },
@@ -47,43 +47,25 @@ const cla_op cla_op_merge = {
     .tuning = &cla_tuning_merge,
 };
 
-static clattn_status make_view(clattn_ctx *ctx, const char *name, int rank, unsigned dtypes,
-                               bool written, const clattn_tensor *t, cla_view *view)
-{
-    const cla_tensor_rule rule = { "merge", name, rank, dtypes, written, false };
-    return cla_view_make(ctx, &rule, t, view);
-}
-
-/* All axes of a view but the last ones that it does not have. */
-static clattn_status check_shape(clattn_ctx *ctx, const char *name, const cla_view *view, int rank,
-                                 const int64_t *want)
-{
-    for (int i = 0; i < rank; i++)
-        CLA_REQUIRE(ctx, view->shape[i] == want[i], CLATTN_ERR_SHAPE,
-                    "merge: axis %d of %s has length %lld, o_parts asks for %lld", i, name,
-                    (long long)view->shape[i], (long long)want[i]);
-    return CLATTN_OK;
-}
-
 static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem)
 {
     const struct clattn_merge_params *u = params;
     cla_merge *p = problem;
     const unsigned f32 = CLA_DTYPE_BIT(CLATTN_F32);
     (void)once;
-    CLA_TRY(make_view(ctx, "o_parts", 5, CLA_DTYPES_FLOAT, false, &u->o_parts, &p->o_parts));
-    CLA_TRY(make_view(ctx, "lse_parts", 4, f32, false, &u->lse_parts, &p->lse_parts));
-    CLA_TRY(make_view(ctx, "o", 4, CLA_DTYPES_FLOAT, true, &u->o, &p->o));
+    CLA_TRY(cla_view_of(ctx, OP, "o_parts", 5, CLA_DTYPES_FLOAT, false, &u->o_parts, &p->o_parts));
+    CLA_TRY(cla_view_of(ctx, OP, "lse_parts", 4, f32, false, &u->lse_parts, &p->lse_parts));
+    CLA_TRY(cla_view_of(ctx, OP, "o", 4, CLA_DTYPES_FLOAT, true, &u->o, &p->o));
     p->has_lse = cla_present(&u->lse);
     if (p->has_lse)
-        CLA_TRY(make_view(ctx, "lse", 3, f32, true, &u->lse, &p->lse));
+        CLA_TRY(cla_view_of(ctx, OP, "lse", 3, f32, true, &u->lse, &p->lse));
 
     const int64_t *s = p->o_parts.shape;
     CLA_REQUIRE(ctx, s[4] >= 1, CLATTN_ERR_SHAPE, "merge: Dv is 0, must be at least 1");
-    CLA_TRY(check_shape(ctx, "lse_parts", &p->lse_parts, 4, s));
-    CLA_TRY(check_shape(ctx, "o", &p->o, 4, s + 1));
+    CLA_TRY(cla_check_shape(ctx, OP, "lse_parts", &p->lse_parts, 4, s));
+    CLA_TRY(cla_check_shape(ctx, OP, "o", &p->o, 4, s + 1));
     if (p->has_lse)
-        CLA_TRY(check_shape(ctx, "lse", &p->lse, 3, s + 1));
+        CLA_TRY(cla_check_shape(ctx, OP, "lse", &p->lse, 3, s + 1));
     p->P = (int32_t)s[0];
     p->B = (int32_t)s[1];
     p->H = (int32_t)s[2];

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clattn_projection and its plan forms: everything is checked before anything happens. */
 #include <stdio.h>
-#include <string.h>
 
 #include "op.h"
 #include "rotary.h"
 #include "tensor.h"
 
 typedef struct clattn_projection_params projection_params;
+
+static const char OP[] = "projection";
 
 enum { GROUP = 32 }; /* weights that share an i4 scale */
 
@@ -79,7 +80,7 @@ static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *probl
 static cla_growth growth(const void *params, const void *problem);
 
 const cla_op cla_op_projection = {
-    .name = "projection",
+    .name = OP,
     .params = { .size = CLA_PARAMS_SIZE(projection_params),
                 .kernel = offsetof(projection_params, kernel),
                 .workspace = offsetof(projection_params, workspace),
@@ -100,15 +101,6 @@ const cla_op cla_op_projection = {
 };
 
 /* ---- tensors ---- */
-
-static const char OP[] = "projection";
-
-static clattn_status make_view(clattn_ctx *ctx, const char *name, int rank, unsigned dtypes,
-                               bool written, const clattn_tensor *t, cla_view *view)
-{
-    const cla_tensor_rule rule = { OP, name, rank, dtypes, written, false };
-    return cla_view_make(ctx, &rule, t, view);
-}
 
 /* [out]... becomes [H][K]... at this axis. A shape that is wrong keeps its rank and is refused. */
 static clattn_tensor split_axis(clattn_tensor t, int axis, int64_t H, int64_t K)
@@ -131,24 +123,6 @@ static clattn_tensor split_axis(clattn_tensor t, int axis, int64_t H, int64_t K)
     return t;
 }
 
-/* A new first axis of length 1. */
-static clattn_tensor add_batch(clattn_tensor t)
-{
-    return t.rank >= 1 && t.rank < CLATTN_MAX_RANK && t.shape[0] > 0
-               ? split_axis(t, 0, 1, t.shape[0])
-               : t;
-}
-
-static clattn_status check_shape(clattn_ctx *ctx, const char *name, const cla_view *view, int rank,
-                                 const int64_t *want)
-{
-    for (int i = 0; i < rank; i++)
-        CLA_REQUIRE(ctx, view->shape[i] == want[i], CLATTN_ERR_SHAPE,
-                    "projection: axis %d of %s has length %lld, needs %lld", i, name,
-                    (long long)view->shape[i], (long long)want[i]);
-    return CLATTN_OK;
-}
-
 static clattn_status check_length(clattn_ctx *ctx, const char *what, int64_t n, int64_t least)
 {
     CLA_REQUIRE(ctx, n >= least && n <= CLA_MAX_LENGTH, CLATTN_ERR_SHAPE,
@@ -160,20 +134,8 @@ static clattn_status check_length(clattn_ctx *ctx, const char *what, int64_t n, 
 /* x, and the rows that all outputs share. */
 static clattn_status x_view(clattn_ctx *ctx, const projection_params *u, cla_proj *p)
 {
-    const bool plain = u->x.rank == 2;
-    clattn_tensor x = u->x;
-    if (plain) {
-        x.rank = 3;
-        for (int i = 2; i > 0; i--) {
-            x.shape[i] = u->x.shape[i - 1];
-            x.stride[i] = u->x.stride[i - 1];
-        }
-        x.shape[0] = 1;
-        x.stride[0] = 0;
-    }
-    CLA_TRY(make_view(ctx, "x", 3, CLA_DTYPES_FLOAT, false, &x, &p->x));
-    CLA_TRY(check_length(ctx, "B", p->x.shape[0], 0));
-    CLA_TRY(check_length(ctx, "N", p->x.shape[1], 0));
+    const clattn_tensor x = cla_with_batch(u->x);
+    CLA_TRY(cla_view_of(ctx, OP, "x", 3, CLA_DTYPES_FLOAT, false, &x, &p->x));
     CLA_TRY(check_length(ctx, "M", p->x.shape[2], 1));
     CLA_TRY(check_length(ctx, "B * N", p->x.shape[0] * p->x.shape[1], 0));
     p->B = (int32_t)p->x.shape[0];
@@ -184,8 +146,9 @@ static clattn_status x_view(clattn_ctx *ctx, const projection_params *u, cla_pro
     p->has_starts = cla_present(&u->starts);
     if (!p->has_starts)
         return CLATTN_OK;
-    CLA_TRY(make_view(ctx, "starts", 1, CLA_DTYPE_BIT(CLATTN_I32), false, &u->starts, &p->starts));
-    return check_shape(ctx, "starts", &p->starts, 1, p->x.shape);
+    CLA_TRY(cla_view_of(ctx, OP, "starts", 1, CLA_DTYPE_BIT(CLATTN_I32), false, &u->starts,
+                        &p->starts));
+    return cla_check_shape(ctx, OP, "starts", &p->starts, 1, p->x.shape);
 }
 
 /* One part on its way: the caller's, the result, and how its tensors are called. */
@@ -230,7 +193,7 @@ static clattn_status weights_view(clattn_ctx *ctx, draft *d)
     else if (flat && d->from->y.rank == 4 && d->from->y.shape[3] > 0)
         w = split_axis(w, 0, d->from->y.shape[2], d->from->y.shape[3]);
     else if (flat)
-        w = add_batch(w);
+        w = cla_with_batch(w);
     const cla_tensor_rule rule = { OP, name_of(d, "w"), 3, types, false, !pairs };
     CLA_TRY(cla_view_make(ctx, &rule, &w, &d->to->w));
     const int64_t *s = d->to->w.shape;
@@ -261,8 +224,9 @@ static clattn_status scale_view(clattn_ctx *ctx, draft *d)
     if (scale.rank == 1 + wide)
         scale = split_axis(scale, 0, d->to->H, d->to->K);
     const unsigned types = CLA_DTYPE_BIT(CLATTN_F32) | (wide ? CLA_DTYPE_BIT(CLATTN_F16) : 0);
-    CLA_TRY(make_view(ctx, name_of(d, "scale"), 2 + wide, types, false, &scale, &d->to->scale));
-    CLA_TRY(check_shape(ctx, d->name, &d->to->scale, 2 + wide, shape));
+    CLA_TRY(cla_view_of(ctx, OP, name_of(d, "scale"), 2 + wide, types, false, &scale,
+                        &d->to->scale));
+    CLA_TRY(cla_check_shape(ctx, OP, d->name, &d->to->scale, 2 + wide, shape));
     return agree(ctx, d, "scale", d->index == 0, d->to->scale.dtype, &d->p->scale_type);
 }
 
@@ -274,8 +238,9 @@ static clattn_status bias_view(clattn_ctx *ctx, draft *d)
         return CLATTN_OK;
     if (bias.rank == 1)
         bias = split_axis(bias, 0, d->to->H, d->to->K);
-    CLA_TRY(make_view(ctx, name_of(d, "bias"), 2, CLA_DTYPES_FLOAT, false, &bias, &d->to->bias));
-    CLA_TRY(check_shape(ctx, d->name, &d->to->bias, 2, shape));
+    CLA_TRY(cla_view_of(ctx, OP, name_of(d, "bias"), 2, CLA_DTYPES_FLOAT, false, &bias,
+                        &d->to->bias));
+    CLA_TRY(cla_check_shape(ctx, OP, d->name, &d->to->bias, 2, shape));
     CLA_TRY(agree(ctx, d, "bias", !d->p->has_bias, d->to->bias.dtype, &d->p->bias_type));
     d->p->has_bias = 1;
     d->to->flags |= CLA_PROJ_BIAS;
@@ -287,20 +252,12 @@ static clattn_status result_view(clattn_ctx *ctx, draft *d, const char *field, u
                                  bool written, clattn_tensor t, cla_view *view)
 {
     const int64_t shape[4] = { d->p->B, d->p->N, d->to->H, d->to->K };
-    if (t.rank == 2 && d->u->x.rank == 2 && t.shape[0] == 0) /* no rows */
-        t = (clattn_tensor){ t.buffer,
-                             t.data,
-                             t.dtype,
-                             3,
-                             t.offset,
-                             { 1, 0, t.shape[1] },
-                             { 0, t.stride[0], t.stride[1] } };
-    else if (t.rank == 2 && d->u->x.rank == 2)
-        t = add_batch(t);
+    if (d->u->x.rank == 2)
+        t = cla_with_batch(t);
     if (t.rank == 3)
         t = split_axis(t, 2, d->to->H, d->to->K);
-    CLA_TRY(make_view(ctx, name_of(d, field), 4, types, written, &t, view));
-    return check_shape(ctx, d->name, view, 4, shape);
+    CLA_TRY(cla_view_of(ctx, OP, name_of(d, field), 4, types, written, &t, view));
+    return cla_check_shape(ctx, OP, d->name, view, 4, shape);
 }
 
 /* y of a part that goes into the cache: [pages][page rows][H][K]. */
@@ -318,7 +275,7 @@ static clattn_status into_view(clattn_ctx *ctx, draft *d)
                 "projection: parts[%d].w has %d heads of %d, the cache has %d of %d", d->index,
                 d->to->H, d->to->K, kv->Hk, into_width(d));
     d->to->flags |= CLA_PROJ_CACHE;
-    return make_view(ctx, name_of(d, "into"), 4, CLA_DTYPES_FLOAT, true, &rows, &d->to->y);
+    return cla_view_of(ctx, OP, name_of(d, "into"), 4, CLA_DTYPES_FLOAT, true, &rows, &d->to->y);
 }
 
 static clattn_status part_views(clattn_ctx *ctx, draft *d)
@@ -397,7 +354,7 @@ static clattn_status check_into(clattn_ctx *ctx, const projection_params *u, int
 
 static clattn_status state_view(clattn_ctx *ctx, const char *name, clattn_tensor t, cla_view *view)
 {
-    return make_view(ctx, name, t.rank, CLA_DTYPE_BIT(CLATTN_I32), false, &t, view);
+    return cla_view_of(ctx, OP, name, t.rank, CLA_DTYPE_BIT(CLATTN_I32), false, &t, view);
 }
 
 /* Rows and pages of the sequences, and their positions in place of starts. */

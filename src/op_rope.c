@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clattn_rope and its plan forms. */
-#include <string.h>
-
 #include "op.h"
 #include "rotary.h"
 #include "tensor.h"
+
+static const char OP[] = "rope";
 
 #define SLOT(field, written)                       \
     {                                              \
@@ -43,7 +43,7 @@ static bool in_place(const cla_slot *output, const cla_slot *input)
 static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
 
 const cla_op cla_op_rope = {
-    .name = "rope",
+    .name = OP,
     .params = { .size = CLA_PARAMS_SIZE(struct clattn_rope_params),
                 .kernel = offsetof(struct clattn_rope_params, kernel),
                 .check = check },
@@ -60,50 +60,31 @@ const cla_op cla_op_rope = {
     .tuning = &cla_tuning_rope,
 };
 
-static clattn_status make_view(clattn_ctx *ctx, const char *name, int rank, unsigned dtypes,
-                               bool written, const clattn_tensor *t, cla_view *view)
-{
-    const cla_tensor_rule rule = { "rope", name, rank, dtypes, written, false };
-    return cla_view_make(ctx, &rule, t, view);
-}
-
-static clattn_status sizes(clattn_ctx *ctx, cla_rope *p)
-{
-    static const char letters[] = "BNHD";
-    const int64_t *s = p->x.shape;
-    int32_t *const out[] = { &p->B, &p->N, &p->H, &p->D };
-    for (int i = 0; i < 4; i++) {
-        CLA_REQUIRE(ctx, s[i] >= (i == 3) && s[i] <= CLA_MAX_LENGTH, CLATTN_ERR_SHAPE,
-                    "rope: %c is %lld, must be %d to %d", letters[i], (long long)s[i], i == 3,
-                    CLA_MAX_LENGTH);
-        CLA_REQUIRE(ctx, p->y.shape[i] == s[i], CLATTN_ERR_SHAPE,
-                    "rope: axis %d of y has length %lld, that of x %lld", i,
-                    (long long)p->y.shape[i], (long long)s[i]);
-        *out[i] = (int32_t)s[i];
-    }
-    CLA_REQUIRE(ctx, !p->has_starts || p->starts.shape[0] == s[0], CLATTN_ERR_SHAPE,
-                "rope: starts has %lld elements, x has B = %lld", (long long)p->starts.shape[0],
-                (long long)s[0]);
-    return CLATTN_OK;
-}
-
 static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem)
 {
     struct clattn_rope_params *u = params;
     cla_rope *p = problem;
     (void)once;
-    CLA_TRY(make_view(ctx, "x", 4, CLA_DTYPES_FLOAT, false, &u->x, &p->x));
+    CLA_TRY(cla_view_of(ctx, OP, "x", 4, CLA_DTYPES_FLOAT, false, &u->x, &p->x));
     const unsigned outputs = CLA_DTYPE_BIT(p->x.dtype) | CLA_DTYPE_BIT(CLATTN_F32);
-    CLA_TRY(make_view(ctx, "y", 4, outputs, true, &u->y, &p->y));
+    CLA_TRY(cla_view_of(ctx, OP, "y", 4, outputs, true, &u->y, &p->y));
+    const int64_t *s = p->x.shape;
+    CLA_REQUIRE(ctx, s[3] >= 1, CLATTN_ERR_SHAPE, "rope: D is 0, must be at least 1");
+    CLA_TRY(cla_check_shape(ctx, OP, "y", &p->y, 4, s));
     p->has_starts = cla_present(&u->starts);
-    if (p->has_starts)
-        CLA_TRY(
-            make_view(ctx, "starts", 1, CLA_DTYPE_BIT(CLATTN_I32), false, &u->starts, &p->starts));
-    CLA_TRY(sizes(ctx, p));
+    if (p->has_starts) {
+        CLA_TRY(cla_view_of(ctx, OP, "starts", 1, CLA_DTYPE_BIT(CLATTN_I32), false, &u->starts,
+                            &p->starts));
+        CLA_TRY(cla_check_shape(ctx, OP, "starts", &p->starts, 1, s));
+    }
+    p->B = (int32_t)s[0];
+    p->N = (int32_t)s[1];
+    p->H = (int32_t)s[2];
+    p->D = (int32_t)s[3];
     CLA_REQUIRE(ctx, u->rotary != CLATTN_ROTARY_NONE, CLATTN_ERR_ARG,
                 "rope: rotary is 0 (none), must be 1 or 2");
-    CLA_TRY(cla_rotary_check_start(ctx, "rope", u->start, p->N));
-    CLA_TRY(cla_rotary_check(ctx, "rope", "x", u->rotary, p->D, &u->base));
+    CLA_TRY(cla_rotary_check_start(ctx, OP, u->start, p->N));
+    CLA_TRY(cla_rotary_check(ctx, OP, "x", u->rotary, p->D, &u->base));
     p->in_type = p->x.dtype;
     p->out_type = p->y.dtype;
     p->neox = u->rotary == CLATTN_ROTARY_NEOX;

@@ -5,6 +5,8 @@
 #include "op.h"
 #include "tensor.h"
 
+static const char OP[] = "rowwise";
+
 #define SLOT(field, written)                          \
     {                                                 \
 #field, offsetof(cla_rowwise, field), written \
@@ -40,7 +42,7 @@ static bool in_place(const cla_slot *output, const cla_slot *input)
 static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *problem);
 
 const cla_op cla_op_rowwise = {
-    .name = "rowwise",
+    .name = OP,
     .params = { .size = CLA_PARAMS_SIZE(struct clattn_rowwise_params),
                 .kernel = offsetof(struct clattn_rowwise_params, kernel),
                 .check = check },
@@ -55,45 +57,6 @@ const cla_op cla_op_rowwise = {
     .tuning = &cla_tuning_rowwise,
 };
 
-static clattn_status make_view(clattn_ctx *ctx, const char *name, int rank, unsigned dtypes,
-                               bool written, const clattn_tensor *t, cla_view *view)
-{
-    const cla_tensor_rule rule = { "rowwise", name, rank, dtypes, written, false };
-    return cla_view_make(ctx, &rule, t, view);
-}
-
-/* [rows][M] is [1][rows][M]. */
-static clattn_tensor with_batch(clattn_tensor t)
-{
-    if (t.rank != 2)
-        return t;
-    for (int i = 2; i > 0; i--) {
-        t.shape[i] = t.shape[i - 1];
-        t.stride[i] = t.stride[i - 1];
-    }
-    t.rank = 3;
-    t.shape[0] = 1;
-    t.stride[0] = 0;
-    return t;
-}
-
-static clattn_status sizes(clattn_ctx *ctx, cla_rowwise *p)
-{
-    static const char letters[] = "BNM";
-    int32_t *const out[] = { &p->B, &p->N, &p->M };
-    for (int i = 0; i < 3; i++) {
-        const int64_t length = p->x.shape[i];
-        CLA_REQUIRE(ctx, length >= (i == 2) && length <= CLA_MAX_LENGTH, CLATTN_ERR_SHAPE,
-                    "rowwise: %c is %lld, must be %d to %d", letters[i], (long long)length, i == 2,
-                    CLA_MAX_LENGTH);
-        CLA_REQUIRE(ctx, p->y.shape[i] == length, CLATTN_ERR_SHAPE,
-                    "rowwise: %c of y is %lld, that of x %lld", letters[i],
-                    (long long)p->y.shape[i], (long long)length);
-        *out[i] = (int32_t)length;
-    }
-    return CLATTN_OK;
-}
-
 /* weight or bias: only a norm has them. */
 static clattn_status vector(clattn_ctx *ctx, const cla_rowwise *p, const char *name,
                             const clattn_tensor *t, cla_view *view, int32_t *type, int32_t *has)
@@ -104,7 +67,7 @@ static clattn_status vector(clattn_ctx *ctx, const cla_rowwise *p, const char *n
         return CLATTN_OK;
     CLA_REQUIRE(ctx, p->function == CLATTN_ROW_NORM, CLATTN_ERR_ARG,
                 "rowwise: function %d has no %s, only a norm has", p->function, name);
-    CLA_TRY(make_view(ctx, name, 1, CLA_DTYPES_FLOAT, false, t, view));
+    CLA_TRY(cla_view_of(ctx, OP, name, 1, CLA_DTYPES_FLOAT, false, t, view));
     CLA_REQUIRE(ctx, view->shape[0] == p->M, CLATTN_ERR_SHAPE,
                 "rowwise: %s has %lld elements, rows of x have %d", name, (long long)view->shape[0],
                 p->M);
@@ -135,11 +98,16 @@ static clattn_status check(clattn_ctx *ctx, void *params, bool once, void *probl
     CLA_REQUIRE(ctx, (int)u->function >= CLATTN_ROW_NORM && u->function <= CLATTN_ROW_RELU,
                 CLATTN_ERR_ARG, "rowwise: function is %d, must be 1 to 6", (int)u->function);
     p->function = (int32_t)u->function;
-    const clattn_tensor x = with_batch(u->x), y = with_batch(u->y);
-    CLA_TRY(make_view(ctx, "x", 3, CLA_DTYPES_FLOAT, false, &x, &p->x));
+    const clattn_tensor x = cla_with_batch(u->x), y = cla_with_batch(u->y);
+    CLA_TRY(cla_view_of(ctx, OP, "x", 3, CLA_DTYPES_FLOAT, false, &x, &p->x));
     const unsigned outputs = CLA_DTYPE_BIT(p->x.dtype) | CLA_DTYPE_BIT(CLATTN_F32);
-    CLA_TRY(make_view(ctx, "y", 3, outputs, true, &y, &p->y));
-    CLA_TRY(sizes(ctx, p));
+    CLA_TRY(cla_view_of(ctx, OP, "y", 3, outputs, true, &y, &p->y));
+    const int64_t *s = p->x.shape;
+    CLA_REQUIRE(ctx, s[2] >= 1, CLATTN_ERR_SHAPE, "rowwise: M is 0, must be at least 1");
+    CLA_TRY(cla_check_shape(ctx, OP, "y", &p->y, 3, s));
+    p->B = (int32_t)s[0];
+    p->N = (int32_t)s[1];
+    p->M = (int32_t)s[2];
     CLA_TRY(numbers(ctx, u, p));
     CLA_TRY(vector(ctx, p, "weight", &u->weight, &p->weight, &p->weight_type, &p->has_weight));
     CLA_TRY(vector(ctx, p, "bias", &u->bias, &p->bias, &p->bias_type, &p->has_bias));

@@ -204,6 +204,37 @@ clattn_status cla_view_make(clattn_ctx *ctx, const cla_tensor_rule *rule, const 
     return CLATTN_OK;
 }
 
+clattn_status cla_view_of(clattn_ctx *ctx, const char *op, const char *name, int rank,
+                          unsigned dtypes, bool written, const clattn_tensor *t, cla_view *view)
+{
+    const cla_tensor_rule rule = { op, name, rank, dtypes, written, false };
+    return cla_view_make(ctx, &rule, t, view);
+}
+
+clattn_status cla_check_shape(clattn_ctx *ctx, const char *op, const char *name,
+                              const cla_view *view, int rank, const int64_t *want)
+{
+    for (int i = 0; i < rank; i++)
+        CLA_REQUIRE(ctx, view->shape[i] == want[i], CLATTN_ERR_SHAPE,
+                    "%s: axis %d of %s has length %lld, needs %lld", op, i, name,
+                    (long long)view->shape[i], (long long)want[i]);
+    return CLATTN_OK;
+}
+
+clattn_tensor cla_with_batch(clattn_tensor t)
+{
+    if (t.rank != 2)
+        return t;
+    for (int i = 2; i > 0; i--) {
+        t.shape[i] = t.shape[i - 1];
+        t.stride[i] = t.stride[i - 1];
+    }
+    t.rank = 3;
+    t.shape[0] = 1;
+    t.stride[0] = 0;
+    return t;
+}
+
 /*
  * Bytes from the first to one past the last when addresses are taken modulo a period; 0 when some
  * axis neither fits inside the period nor steps by whole periods.

@@ -29,6 +29,17 @@ static inline bool cla_present(const clattn_tensor *t)
 clattn_status cla_view_make(clattn_ctx *ctx, const cla_tensor_rule *rule, const clattn_tensor *t,
                             cla_view *view);
 
+/* The same for a tensor whose last axis is contiguous. */
+clattn_status cla_view_of(clattn_ctx *ctx, const char *op, const char *name, int rank,
+                          unsigned dtypes, bool written, const clattn_tensor *t, cla_view *view);
+
+/* The first rank axes of a view have these lengths. */
+clattn_status cla_check_shape(clattn_ctx *ctx, const char *op, const char *name,
+                              const cla_view *view, int rank, const int64_t *want);
+
+/* [rows][M] as [1][rows][M]; a tensor of another rank as it is. */
+clattn_tensor cla_with_batch(clattn_tensor t);
+
 /*
  * Could the two views share a byte? Never says no when they do. Says no for views that interleave
  * with a common period (slices of one packed array).

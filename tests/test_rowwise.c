@@ -289,7 +289,7 @@ START_TEST(row_refusals)
     FAILS(ctx, ERR_SHAPE, "weight has 95|have 96", clattn_rowwise(ctx, &p));
     p = good;
     p.y = clattn_tensor_slice(p.y, 1, 0, 6);
-    FAILS(ctx, ERR_SHAPE, "N of y is 6|7", clattn_rowwise(ctx, &p));
+    FAILS(ctx, ERR_SHAPE, "axis 1 of y has length 6, needs 7", clattn_rowwise(ctx, &p));
     p = good;
     p.x = clattn_tensor_slice(p.y, 0, 0, 1);
     p.y = clattn_tensor_slice(p.y, 0, 0, 1);
