@@ -171,25 +171,34 @@ clattn_status clattn_kv_truncate(clattn_kv *kv, int64_t sequence, int64_t length
 
 /* ---- forking and reordering ---- */
 
-/* Contiguous sequences are copied, by way of scratch memory: one may be source and target. */
+/* Is the source of b overwritten as well? Then its rows wait in scratch memory. */
+static bool by_scratch(const int32_t *from, int32_t b)
+{
+    return from[b] != b && from[from[b]] != from[b];
+}
+
+/* Contiguous sequences are copied. */
 static clattn_status move_rows(clattn_kv *kv, const int32_t *from, const clattn_buffer *data)
 {
     const cla_kv_pages *p = &kv->pages;
-    int32_t moved = 0;
-    for (int32_t b = 0; b < p->sequences; b++)
-        moved += from[b] != b;
-    if (moved == 0 || !data)
-        return CLATTN_OK;
-    clattn_buffer *scratch;
-    const size_t head = page_bytes(kv, data) / (size_t)kv->Hk;
-    CLA_TRY(clattn_buffer_create(kv->ctx, (size_t)moved * page_bytes(kv, data), &scratch));
+    const size_t page = data ? page_bytes(kv, data) : 0, head = page / (size_t)kv->Hk;
+    clattn_buffer *scratch = NULL;
     clattn_status s = CLATTN_OK;
-    for (int32_t b = 0, n = 0; b < p->sequences && s == CLATTN_OK; b++)
-        if (from[b] != b)
+    size_t waiting = 0;
+    for (int32_t b = 0; b < p->sequences; b++)
+        waiting += by_scratch(from, b);
+    if (page > 0 && waiting > 0)
+        CLA_TRY(clattn_buffer_create(kv->ctx, waiting * page, &scratch));
+    for (int32_t b = 0, n = 0; page > 0 && b < p->sequences && s == CLATTN_OK; b++)
+        if (by_scratch(from, b))
             s = copy_rows(kv, head, data, from[b], scratch, n++, p->seq[from[b]].length);
-    for (int32_t b = 0, n = 0; b < p->sequences && s == CLATTN_OK; b++)
-        if (from[b] != b)
-            s = copy_rows(kv, head, scratch, n++, data, b, p->seq[from[b]].length);
+    for (int32_t b = 0, n = 0; page > 0 && b < p->sequences && s == CLATTN_OK; b++) {
+        const int64_t rows = p->seq[from[b]].length;
+        if (by_scratch(from, b))
+            s = copy_rows(kv, head, scratch, n++, data, b, rows);
+        else if (from[b] != b)
+            s = copy_rows(kv, head, data, from[b], data, b, rows);
+    }
     clattn_buffer_destroy(&scratch);
     return s;
 }
