@@ -103,6 +103,7 @@ clattn_status cla_op_plan(clattn_ctx *ctx, const cla_op *op, const void *params,
     CLA_TRY(cla_plan_make(ctx, op, &problem, &pin, out));
     cla_plan_hold_buffers(*out);
     (*out)->grow = grow;
+    (*out)->cost = op->cost(&problem);
     return CLATTN_OK;
 }
 

@@ -240,7 +240,7 @@ clattn_status clattn_plan_describe(const clattn_plan *plan, clattn_plan_info *in
         return CLATTN_ERR_ARG;
     if (!plan->problem)
         return describe_parts(plan, info);
-    const cla_work cost = plan->op->cost(plan->problem);
+    const cla_work cost = plan->cost;
     const bool idle = plan->num_choices == 0;
     *info = (clattn_plan_info){
         .kernel = idle ? "none" : plan->choices[0].kernel->name,

@@ -86,6 +86,7 @@ struct clattn_plan {
     void *problem;             /* op->size bytes, with what bind() derived */
     void *key;                 /* op->size bytes: the problem without its memory */
     bool holds_buffers;
+    cla_work cost;             /* of the problem with the lengths it had when it was planned */
 
     int num_choices;           /* 0: nothing to launch */
     cla_choice choices[CLA_MAX_STAGES];

@@ -122,6 +122,28 @@ START_TEST(description)
 END_TEST
 
 /* The named kernel is taken, for every kernel that can do the problem. */
+/* A plan may outlive the arrays that it was made with: what it says does not follow them. */
+START_TEST(description_stays)
+{
+    static const int64_t rows[] = { 6, 1, 4 }, ends[] = { 3 };
+    int32_t cu[] = { 0, 2, 6 };
+    static float q[24], o[24];
+    const clattn_tensor x = clattn_tensor_of_host(q, CLATTN_F32, 3, rows);
+    const clattn_tensor seqlens = clattn_tensor_of_host(cu, CLATTN_I32, 1, ends);
+    clattn_plan_info info;
+    clattn_plan *plan;
+    clattn_ctx *ctx = suite_ctx();
+
+    OK(ctx, clattn_plan_attention(ctx, clattn_attention_params(
+        .q = x, .k = x, .v = x, .o = clattn_tensor_of_host(o, CLATTN_F32, 3, rows),
+        .cu_seqlens_q = seqlens, .cu_seqlens_k = seqlens), &plan));
+    cu[1] = 6;
+    OK(ctx, clattn_plan_describe(plan, &info));
+    ck_assert_double_eq(info.flops, 2.0 * (4 + 4) * (2 * 2 + 4 * 4));
+    clattn_plan_destroy(&plan);
+}
+END_TEST
+
 START_TEST(pinned_kernel)
 {
     clattn_ctx *ctx = suite_ctx();
@@ -189,6 +211,7 @@ static Suite *suite(void)
     tcase_add_test(t, runs_in_a_row);
     tcase_add_test(t, own_workspace);
     tcase_add_test(t, description);
+    tcase_add_test(t, description_stays);
     tcase_add_test(t, pinned_kernel);
     tcase_add_loop_test(t, order_of_destruction, 0, 2);
     suite_add_tcase(s, t);

@@ -645,7 +645,8 @@ typedef struct clattn_plan_info {
                                  problems), "near" (tuned for similar ones), "shipped" (with the
                                  library, for such devices), "estimate", "safe", "none" */
     size_t workspace_bytes; /**< scratch memory beside inputs and outputs */
-    double flops;           /**< useful ones: only visible keys count */
+    double flops;           /**< useful ones: only visible keys count. Of sequences as long as they
+                                 were when the plan was made */
     double bytes;           /**< least traffic: each input read once, each output written once */
     double intensity;       /**< flops / bytes */
 } clattn_plan_info;
