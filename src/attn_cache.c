@@ -2,7 +2,7 @@
 /* Keys and values of a cache: each sequence has its own length, rows may be paged and quantised. */
 #include "attn_check.h"
 
-enum { LEAST_PAGE_ROWS = 16, LEAST_BOUND = 256 };
+enum { LEAST_BOUND = 256 };
 
 clattn_status cla_agree(clattn_ctx *ctx, const char *op, const char *what, const char *name_a,
                         int64_t a, const char *name_b, int64_t b)
@@ -41,15 +41,14 @@ static clattn_status table_view(clattn_ctx *ctx, const cla_attn_tensors *in, cla
         return CLATTN_OK;
     CLA_TRY(cla_view_make(ctx, &rule, t, &p->table));
     CLA_TRY(cla_agree(ctx, in->op, "batches", "q", p->B, rule.name, p->table.shape[0]));
-    CLA_REQUIRE(ctx, rows >= LEAST_PAGE_ROWS && (rows & (rows - 1)) == 0, CLATTN_ERR_SHAPE,
+    CLA_REQUIRE(ctx, cla_kv_page_rows_ok(rows), CLATTN_ERR_SHAPE,
                 "%s: pages have %lld rows, must be a power of two, %d or more", in->op,
-                (long long)rows, LEAST_PAGE_ROWS);
+                (long long)rows, CLA_KV_LEAST_PAGE_ROWS);
     CLA_REQUIRE(ctx, pages >= 1, CLATTN_ERR_SHAPE, "%s: k has no pages", in->op);
     CLA_REQUIRE(ctx, p->table.shape[1] <= CLA_MAX_LENGTH / rows, CLATTN_ERR_SHAPE,
                 "%s: %lld pages of %lld rows are more than %d rows", in->op,
                 (long long)p->table.shape[1], (long long)rows, CLA_MAX_LENGTH);
-    while ((int64_t)1 << p->page_shift < rows)
-        p->page_shift++;
+    p->page_shift = cla_kv_page_shift(rows);
     p->last_page = (int32_t)pages - 1;
     p->Tk = p->Nk = (int32_t)(p->table.shape[1] * rows);
     return check_numbers(ctx, in->op, rule.name, &p->table, pages - 1);
@@ -113,9 +112,10 @@ clattn_status cla_attn_check_cache(clattn_ctx *ctx, const cla_attn_tensors *in, 
 static int64_t longest(const clattn_kv *kv, int64_t first, int64_t count)
 {
     int64_t most = 0;
-    for (int64_t b = first; b < first + count; b++)
-        most = cla_kv_rows(&kv->pages, (int32_t)b) > most ? cla_kv_rows(&kv->pages, (int32_t)b)
-                                                          : most;
+    for (int64_t b = first; b < first + count; b++) {
+        const int64_t rows = cla_kv_rows(&kv->pages, (int32_t)b);
+        most = rows > most ? rows : most;
+    }
     return most;
 }
 

@@ -10,7 +10,7 @@
 
 static const char OP[] = "kv_create";
 
-enum { LEAST_PAGE_ROWS = 16, WINDOW_PAGE_ROWS = 64 };
+enum { WINDOW_PAGE_ROWS = 64 };
 
 /* ---- sizes ---- */
 
@@ -22,9 +22,9 @@ static clattn_status check_size(clattn_ctx *ctx, const char *name, int64_t x, in
     return CLATTN_OK;
 }
 
-static bool is_power(int64_t x)
+bool cla_kv_page_rows_ok(int64_t rows)
 {
-    return (x & (x - 1)) == 0;
+    return rows >= CLA_KV_LEAST_PAGE_ROWS && (rows & (rows - 1)) == 0;
 }
 
 static clattn_status check_sizes(clattn_ctx *ctx, const struct clattn_kv_params *u)
@@ -43,11 +43,9 @@ static clattn_status check_sizes(clattn_ctx *ctx, const struct clattn_kv_params 
                     && (u->dtype == CLATTN_NONE || (storable & CLA_DTYPE_BIT(u->dtype))),
                 CLATTN_ERR_ARG, "kv_create: dtype is %s (%d), must be f32, f16, bf16, i8 or i4",
                 clattn_dtype_name(u->dtype), (int)u->dtype);
-    CLA_REQUIRE(ctx,
-                u->page_rows == 0 || (u->page_rows >= LEAST_PAGE_ROWS && is_power(u->page_rows)),
-                CLATTN_ERR_SHAPE,
+    CLA_REQUIRE(ctx, u->page_rows == 0 || cla_kv_page_rows_ok(u->page_rows), CLATTN_ERR_SHAPE,
                 "kv_create: page_rows is %lld, must be a power of two, %d or more",
-                (long long)u->page_rows, LEAST_PAGE_ROWS);
+                (long long)u->page_rows, CLA_KV_LEAST_PAGE_ROWS);
     CLA_REQUIRE(ctx, u->pages == 0 || u->page_rows > 0, CLATTN_ERR_ARG,
                 "kv_create: pages is %lld, but page_rows is 0 (contiguous)", (long long)u->pages);
     CLA_REQUIRE(ctx, u->window <= u->capacity, CLATTN_ERR_SHAPE,
@@ -238,10 +236,10 @@ static clattn_tensor scale_tensor(const clattn_kv *kv, bool values)
                                    kv->dtype == CLATTN_I4 ? 4 : 3, shape);
 }
 
-int32_t cla_kv_page_shift(const clattn_kv *kv)
+int32_t cla_kv_page_shift(int64_t page_rows)
 {
     int32_t shift = 0;
-    while ((int64_t)1 << shift < kv->pages.page_rows)
+    while ((int64_t)1 << shift < page_rows)
         shift++;
     return shift;
 }

@@ -41,8 +41,12 @@ clattn_tensor cla_kv_table(const clattn_kv *kv, int64_t first, int64_t count);
 /* k or v, all pages: [pages][Hk][page rows][D or Dv]. */
 clattn_tensor cla_kv_data(const clattn_kv *kv, bool values);
 
-/* log2 of the rows of a page; a contiguous cache has one page that no row lies beyond. */
-int32_t cla_kv_page_shift(const clattn_kv *kv);
+/* Rows of a page: a power of two, this or more. */
+enum { CLA_KV_LEAST_PAGE_ROWS = 16 };
+bool cla_kv_page_rows_ok(int64_t rows);
+
+/* Their log2, rounded up: a contiguous cache has one page that no row lies beyond. */
+int32_t cla_kv_page_shift(int64_t page_rows);
 
 /*
  * Makes room for n more rows in these sequences and tells the device; then commit or undo. Nothing

@@ -108,7 +108,7 @@ static clattn_status target(clattn_ctx *ctx, clattn_kv *kv, int64_t first, int64
     p->Dv = kv->Dv;
     p->kv_type = (int32_t)kv->dtype;
     p->paged = kv->paged;
-    p->page_shift = cla_kv_page_shift(kv);
+    p->page_shift = cla_kv_page_shift(kv->pages.page_rows);
     p->last_page = kv->pages.num_pages - 1;
     clattn_tensor k, v;
     clattn_kv_layout layout;

@@ -373,7 +373,7 @@ static clattn_status cache_views(clattn_ctx *ctx, const projection_params *u, cl
                        cla_kv_state(u->kv, CLA_KV_POSITIONS, first, p->B), &p->starts));
     CLA_TRY(state_view(ctx, "pages of the cache", cla_kv_table(u->kv, first, p->B), &p->table));
     p->has_cache = p->has_starts = 1;
-    p->page_shift = cla_kv_page_shift(u->kv);
+    p->page_shift = cla_kv_page_shift(u->kv->pages.page_rows);
     p->last_page = u->kv->pages.num_pages - 1;
     return CLATTN_OK;
 }
