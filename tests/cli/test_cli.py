@@ -54,6 +54,8 @@ def test_help(cli):
     assert cli("--version").stdout.startswith("clattn ")
     top = cli("--help").stdout
     assert cli("help").stdout == top and cli("-h").stdout == top
+    for variable in ("DEVICE", "CACHE_DIR", "BINARIES", "NUM_THREADS", "ISA"):
+        assert f" CLATTN_{variable} " in top, variable
     for command in COMMANDS:
         assert f"\n  {command} " in top, command
         done = cli(command, "--help")
