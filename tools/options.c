@@ -222,12 +222,13 @@ static void print_help(const struct usage *usage, const struct option_spec *spec
         printf("\n%s", usage->after);
 }
 
-/* The command's words of a synopsis: up to the first argument. */
+/* The command's words of a synopsis: up to the first argument or option. */
 static int words(const char *synopsis)
 {
     int n = 0, end = 0;
 
-    while (synopsis[n] && strchr("abcdefghijklmnopqrstuvwxyz- ", synopsis[n])) {
+    while (synopsis[n] && strchr("abcdefghijklmnopqrstuvwxyz- ", synopsis[n])
+           && strncmp(synopsis + n, " --", 3) != 0) {
         n++;
         if (synopsis[n] == ' ' || !synopsis[n])
             end = n;

@@ -378,7 +378,7 @@ def test_usage(cli):
         (("generate", "-m", gpt, "-p", "a", "b"), "options only"),
         (("fill", "-m", gpt), "needs --model and --text"),
         (("embed", "-m", gpt), "needs --model and --text"),
-        (("heads", "-m", gpt), "needs --model and --text"),
+        (("heads", "-m", gpt), ("needs --model and --text", "see `clattn heads --help`")),
         (("heatmap", "-m", gpt, "-t", "a"), "-o"),
         (("heatmap", "-m", gpt, "-t", "a", "-o", "x.jpg"), ".png, .html or .npy"),
         (("heatmap", "-m", gpt, "-t", "a", "-o", out), "--layer and --head, or --all"),
