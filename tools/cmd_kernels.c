@@ -143,6 +143,8 @@ static int run(int argc, char **argv)
         return usage_error(&usage, "kernels takes one name, not several arguments");
     if (argc == first && r.shape)
         return usage_error(&usage, "--shape needs the name of a kernel");
+    if (r.common.device && !r.shape)
+        return usage_error(&usage, "--device needs a kernel and its --shape");
     if (argc == first)
         return list_all(r.common.json);
     code = parse_kernel(&r.name, "kernel", argv[first]);

@@ -99,6 +99,7 @@ def test_usage(cli):
         (("run",), "CASE"), (("run", "x"), "-o DIR"), (("run", "x", "y", "-o", "z"), "one CASE"),
         (("verify",), "CASE"), (("devices", "x"), "no arguments"),
         (("kernels", "x", "y"), "arguments"), (("kernels", "x"), "unknown kernel"),
+        (("kernels", "--device", "cpu"), ("--shape", "see `clattn kernels --help`")),
     ]:
         cli.refuses(*args, code=USAGE, says=says)
 
