@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plans: run again, on other tensors, in the caller's workspace, beyond the life of the context. */
+/*
+ * Plans: run again, on other tensors, in the caller's workspace, beyond the life of the context,
+ * and without one.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <clattn/layers.h>
 
 #include "attention_case.h"
 #include "compare.h"
@@ -202,6 +207,38 @@ START_TEST(order_of_destruction)
 }
 END_TEST
 
+/* The four forms of an operation without a context, without params, without a plan. */
+#define CHECK_NULLS(name)                                                               \
+    do {                                                                                \
+        ck_assert_int_eq(clattn_##name(NULL, NULL), CLATTN_ERR_ARG);                    \
+        FAILS(ctx, ERR_ARG, #name "|params is NULL", clattn_##name(ctx, NULL));         \
+        ck_assert_int_eq(clattn_plan_##name(NULL, NULL, &plan), CLATTN_ERR_ARG);        \
+        FAILS(ctx, ERR_ARG, "params is NULL", clattn_plan_##name(ctx, NULL, &plan));    \
+        FAILS(ctx, ERR_ARG, "params is NULL", clattn_plan_##name(ctx, NULL, NULL));     \
+        ck_assert_ptr_null(plan);                                                       \
+        ck_assert_int_eq(clattn_plan_run_##name(NULL, NULL), CLATTN_ERR_ARG);           \
+    } while (0)
+
+START_TEST(null_operations)
+{
+    clattn_ctx *ctx = suite_ctx();
+    clattn_plan *plan = NULL;
+
+    CHECK_NULLS(attention);
+    CHECK_NULLS(argmax);
+    CHECK_NULLS(merge);
+    CHECK_NULLS(linear_attention);
+    CHECK_NULLS(projection);
+    CHECK_NULLS(rope);
+    CHECK_NULLS(rowwise);
+    CHECK_NULLS(embedding);
+    ck_assert_int_eq(clattn_layer(NULL, NULL), CLATTN_ERR_ARG);
+    FAILS(ctx, ERR_ARG, "layer|params is NULL", clattn_layer(ctx, NULL));
+    FAILS(ctx, ERR_ARG, "layer|params is NULL", clattn_plan_layer(ctx, NULL, &plan));
+    ck_assert_ptr_null(plan);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("plan");
@@ -212,6 +249,7 @@ static Suite *suite(void)
     tcase_add_test(t, own_workspace);
     tcase_add_test(t, description);
     tcase_add_test(t, description_stays);
+    tcase_add_test(t, null_operations);
     tcase_add_test(t, pinned_kernel);
     tcase_add_loop_test(t, order_of_destruction, 0, 2);
     suite_add_tcase(s, t);
