@@ -57,13 +57,14 @@ clattn_status __wrap_cla_cpu_attention(cla_cpu *cpu, const cla_attn *p, const in
         nap(1000);
     if (crime == SLEEPS)
         nap(5);
+    const cla_attn_sizes sizes = cla_native_sizes(t);
     const clattn_status s = __real_cla_cpu_attention(cpu, p, t);
     if (crime == UNWRITTEN)
         memset(&o[p->o.span - 1], 0xff, sizeof *o);
     if (crime == STRAY)
         o[p->o.span] = 0;
     if (crime == BEHIND) /* its workspace, which ends at a multiple of 16 floats */
-        CLA_AT(float, p->work)[(cla_layout_of(p, t).total + 15) / 16 * 16] = 0;
+        CLA_AT(float, p->work)[(cla_layout_of(p, &sizes).total + 15) / 16 * 16] = 0;
     if (crime == UNSTABLE)
         o[0] += 1e-7f * (float)++calls;
     return s;
