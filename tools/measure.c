@@ -9,7 +9,7 @@
 #include "cost.h"
 #include "report.h"
 
-enum { MIN_SAMPLES = 7, MAX_SAMPLES = 400, MAX_BATCH = 2000, MAX_PEAKS = 5 };
+enum { MIN_SAMPLES = 7, MAX_SAMPLES = 4000, MAX_BATCH = 2000, MAX_PEAKS = 5 };
 
 static const double BATCH_US = 1e3; /* shorter than this, the clock and the wait would count */
 

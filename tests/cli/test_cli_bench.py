@@ -162,7 +162,7 @@ def test_usage(cli):
             (("attention", "--shape", "1,2,2,4,4,8,8,8"), "'1,2,2,4,4,8,8,8'"),
             (("attention", "--shape", "1,2,2,4,4,x"), "'1,2,2,4,4,x'"),
             (("decode", "--shape", "1,2,2,-4,4,8"), "-4"),
-            (("decode", "--shape", "1,1,1,1,9,8", "--kv", "i5"), "--kv is 'i5'"),
+            (("decode", "--shape", "1,1,1,1,9,8", "--kv", "i5"), "--kv: unknown dtype 'i5'"),
             (("attention", "--shape", "1,2,2,99999999999999999999,4,8"), "99999999999999"),
             (("project", "--shape", "1,2,3,4"), "'1,2,3,4' is not rows,out,in"),
             (("project", "--shape", "1,2"), "'1,2'"), (("project", "--shape", "1,-2,3"), "-2"),
