@@ -86,12 +86,22 @@ static clattn_status run_probe(clattn_ctx *ctx, const probe *what, cl_uint *word
     return s;
 }
 
+/* What a device cannot do stands in its description: that is no error for the log. */
+static clattn_status run_quietly(clattn_ctx *ctx, const probe *what, cl_uint *word)
+{
+    const clattn_log_fn log = ctx->log;
+    ctx->log = NULL;
+    const clattn_status s = run_probe(ctx, what, word);
+    ctx->log = log;
+    return s;
+}
+
 static bool probe_base(clattn_ctx *ctx, clattn_device_info *info)
 {
     const probe what = { "probe_base", &cla_src_probe_base, "-cl-std=CL1.2",
                          { 1.5f, -INFINITY, NAN, 1e-40f }, 16 };
     cl_uint bits;
-    if (run_probe(ctx, &what, &bits) != CLATTN_OK) {
+    if (run_quietly(ctx, &what, &bits) != CLATTN_OK) {
         snprintf(info->why_not, sizeof info->why_not, "%.255s", ctx->error);
         return false;
     }
@@ -124,16 +134,12 @@ static bool may_have(clattn_ctx *ctx, const char *extension)
     return listed;
 }
 
-/* A capability that is absent is nothing to report as an error. */
 static bool has(clattn_ctx *ctx, const char *extension, const probe *what)
 {
     if (!may_have(ctx, extension))
         return false;
     cl_uint word;
-    const clattn_log_fn log = ctx->log;
-    ctx->log = NULL;
-    const bool works = run_probe(ctx, what, &word) == CLATTN_OK && word == 1;
-    ctx->log = log;
+    const bool works = run_quietly(ctx, what, &word) == CLATTN_OK && word == 1;
     ctx->error[0] = '\0';
     return works;
 }
