@@ -172,8 +172,10 @@ static void print_json(const struct performance *p, const struct rates *r)
 static void print_text(const struct performance *p, const struct rates *r)
 {
     const clattn_plan_info *info = &p->work->info;
-    char rotated[48] = "";
+    char rotated[48] = "", fastest[48] = "";
 
+    if (p->timing.runs > 1)
+        snprintf(fastest, sizeof fastest, ", %.1f %% by the fastest run", 100 * r->best_fraction);
     if (p->work->copies > 1)
         snprintf(rotated, sizeof rotated, ", rotated %lld copies", (long long)p->work->copies);
     printf("%s %s %s%s%s\n", p->op, p->shape, clattn_dtype_name(p->work->dtype),
@@ -187,10 +189,9 @@ static void print_text(const struct performance *p, const struct rates *r)
     else
         printf("  time    %s (second run)\n", time_text(p->timing.median_us));
     printf("  rate    %.1f GFLOP/s, %.2f GB/s\n", r->gflops, r->gbytes_per_s);
-    printf("  floor   %s, %s bound (this device: %.0f GFLOP/s, %.1f GB/s): %.1f %% reached, "
-           "%.1f %% by the fastest run\n",
+    printf("  floor   %s, %s bound (this device: %.0f GFLOP/s, %.1f GB/s): %.1f %% reached%s\n",
            time_text(r->floor.us), floor_bound(&r->floor), p->peaks.gflops, p->peaks.gbytes_per_s,
-           100 * r->fraction, 100 * r->best_fraction);
+           100 * r->fraction, fastest);
     printf("  memory  %s of workspace, %.2f x the output\n",
            bytes_text((double)info->workspace_bytes), r->workspace_over_output);
     fflush(stdout);
