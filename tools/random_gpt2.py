@@ -84,6 +84,7 @@ def main(folder, size="small", dtype="F32"):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or (len(sys.argv) > 2 and sys.argv[2] not in SIZES):
+    folder, *rest = sys.argv[1:] or ["-"]
+    if folder.startswith("-") or (rest and rest[0] not in SIZES):
         sys.exit(__doc__)
-    main(*sys.argv[1:4])
+    main(folder, *rest[:2])
