@@ -57,20 +57,24 @@ static void summarise(double *samples, int n, struct timing *out)
     out->runs = n;
 }
 
-/* samples[MAX_SAMPLES * i + round], batch[i] */
+/*
+ * samples[MAX_SAMPLES * i + round], batch[i]. Should the time not be over with the last of them, as
+ * a batch was found while the machine was busy, the rounds start again over the first ones.
+ */
 static int sample(struct session *s, int n, struct work *works, const int *batch, double seconds,
                   double *samples, int *rounds)
 {
     const double start = now_us();
+    int round = 0;
 
-    for (*rounds = 0; *rounds < MAX_SAMPLES; (*rounds)++) {
-        if (*rounds >= MIN_SAMPLES && now_us() - start >= seconds * 1e6 * n)
-            break;
+    for (*rounds = 0; *rounds < MIN_SAMPLES || now_us() - start < seconds * 1e6 * n;) {
         for (int i = 0; i < n; i++) {
-            const int code = run_batch(s, &works[i], batch[i], &samples[MAX_SAMPLES * i + *rounds]);
+            const int code = run_batch(s, &works[i], batch[i], &samples[MAX_SAMPLES * i + round]);
             if (code != EXIT_OK)
                 return code;
         }
+        *rounds = *rounds > round ? *rounds : round + 1;
+        round = (round + 1) % MAX_SAMPLES;
     }
     return EXIT_OK;
 }
