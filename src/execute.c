@@ -5,12 +5,6 @@
 #include "plan.h"
 #include "staging.h"
 
-/* Problems are copied to the stack for a run: buffers and offsets change, the plan does not. */
-typedef union problem_copy {
-    char bytes[CLA_MAX_PROBLEM];
-    int64_t align;
-} problem_copy;
-
 static cla_view *work_view(const cla_op *op, void *problem)
 {
     return (cla_view *)((char *)problem + op->work);
@@ -108,7 +102,7 @@ static void take_views(const clattn_plan *plan, const void *problem, void *copy)
 
 clattn_status cla_plan_execute(clattn_plan *plan, const void *problem, const cla_events *events)
 {
-    problem_copy copy;
+    cla_problem copy; /* buffers and offsets change from run to run, the plan does not */
     take_views(plan, problem, copy.bytes);
     const bool staged = cla_staging_needed(plan->ctx, plan->op, problem);
     CLA_REQUIRE(plan->ctx, !staged || !events->never_block, CLATTN_ERR_ARG,
@@ -177,7 +171,9 @@ static clattn_status run_growing(clattn_plan *plan, const void *problem, const c
 clattn_status cla_plan_run_on(clattn_plan *plan, const void *problem, const cla_growth *grow,
                               const cla_events *events)
 {
-    CLA_REQUIRE(plan->ctx, cla_plan_fits(plan, plan->op, problem), CLATTN_ERR_SHAPE,
+    cla_problem key;
+    cla_plan_key(plan->op, problem, &key);
+    CLA_REQUIRE(plan->ctx, cla_plan_has_key(plan, plan->op, &key), CLATTN_ERR_SHAPE,
                 "%s: shapes, strides, dtypes or options differ from those the plan was made with",
                 plan->op->name);
     return run_growing(plan, problem, grow, events);

@@ -26,11 +26,6 @@ typedef union params_copy {
     char bytes[CLA_MAX_PARAMS];
 } params_copy;
 
-typedef union problem_copy {
-    max_align_t align;
-    char bytes[CLA_MAX_PROBLEM];
-} problem_copy;
-
 /* The caller's workspace, if it brings one. */
 static clattn_status workspace_view(clattn_ctx *ctx, const cla_op *op, const clattn_tensor *given,
                                     void *problem)
@@ -54,7 +49,7 @@ static clattn_status workspace_view(clattn_ctx *ctx, const cla_op *op, const cla
 
 /* The whole validation: params -> problem and pin. Nothing has happened when it fails. */
 static clattn_status make_problem(clattn_ctx *ctx, const cla_op *op, const void *user, bool once,
-                                  problem_copy *problem, cla_growth *grow, cla_pin *pin)
+                                  cla_problem *problem, cla_growth *grow, cla_pin *pin)
 {
     params_copy params;
     CLA_TRY(cla_enter(ctx));
@@ -75,7 +70,7 @@ static clattn_status make_problem(clattn_ctx *ctx, const cla_op *op, const void 
 
 clattn_status cla_op_call(clattn_ctx *ctx, const cla_op *op, const void *params)
 {
-    problem_copy problem;
+    cla_problem problem;
     cla_pin pin;
     cla_growth grow;
     CLA_TRY(make_problem(ctx, op, params, true, &problem, &grow, &pin));
@@ -84,7 +79,7 @@ clattn_status cla_op_call(clattn_ctx *ctx, const cla_op *op, const void *params)
 
 clattn_status cla_op_call_grown(clattn_ctx *ctx, const cla_op *op, const void *params)
 {
-    problem_copy problem;
+    cla_problem problem;
     cla_pin pin;
     cla_growth grow;
     CLA_TRY(make_problem(ctx, op, params, true, &problem, &grow, &pin));
@@ -93,7 +88,7 @@ clattn_status cla_op_call_grown(clattn_ctx *ctx, const cla_op *op, const void *p
 
 clattn_status cla_op_plan(clattn_ctx *ctx, const cla_op *op, const void *params, clattn_plan **out)
 {
-    problem_copy problem;
+    cla_problem problem;
     cla_pin pin;
     cla_growth grow;
     if (out)
@@ -111,7 +106,7 @@ clattn_status cla_op_run(clattn_plan *plan, const cla_op *op, const void *params
                          const cla_events *events)
 {
     static const cla_events none = { 0 };
-    problem_copy problem;
+    cla_problem problem;
     cla_pin pin;
     CLA_TRY(cla_plan_enter(plan, op));
     cla_growth grow;

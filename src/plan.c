@@ -141,8 +141,7 @@ static void drop_buffers(clattn_plan *plan)
         clattn_buffer_destroy(&cla_slot_view(slot, plan->problem)->buffer);
 }
 
-/* What two calls must have in common to share a plan: the problem without its memory. */
-static void make_key(const cla_op *op, const void *problem, char *key)
+void cla_plan_key(const cla_op *op, const void *problem, void *key)
 {
     memcpy(key, problem, op->size);
     for (const cla_slot *slot = op->slots; slot->name; slot++) {
@@ -151,17 +150,13 @@ static void make_key(const cla_op *op, const void *problem, char *key)
         view->host = NULL;
         view->offset = 0;
     }
-    memset(key + op->work, 0, sizeof(cla_view));
-    memset(key + op->varies, 0, op->varies_size);
+    memset((char *)key + op->work, 0, sizeof(cla_view));
+    memset((char *)key + op->varies, 0, op->varies_size);
 }
 
-bool cla_plan_fits(const clattn_plan *plan, const cla_op *op, const void *problem)
+bool cla_plan_has_key(const clattn_plan *plan, const cla_op *op, const void *key)
 {
-    char key[CLA_MAX_PROBLEM];
-    if (plan->op != op)
-        return false;
-    make_key(op, problem, key);
-    return memcmp(key, plan->key, op->size) == 0;
+    return plan->op == op && memcmp(key, plan->key, op->size) == 0;
 }
 
 clattn_status cla_plan_new(clattn_ctx *ctx, const cla_op *op, clattn_plan **out)
@@ -184,7 +179,7 @@ clattn_status cla_plan_make(clattn_ctx *ctx, const cla_op *op, const void *probl
     clattn_status s = CLATTN_OK;
     if (plan->problem && plan->key) {
         memcpy(plan->problem, problem, op->size);
-        make_key(op, problem, plan->key);
+        cla_plan_key(op, problem, plan->key);
         s = prepare(plan, pin);
     } else {
         s = cla_fail(ctx, CLATTN_ERR_MEMORY, "%s: out of host memory for a plan", op->name);

@@ -21,9 +21,13 @@ typedef struct cla_op_stage {
 } cla_op_stage;
 
 enum { CLA_MAX_STAGES = 3, CLA_MAX_LAUNCHES = 4 * CLA_MAX_STAGES, CLA_MAX_PROBLEM = 4096,
-       CLA_MAX_PLAN_PARTS = 4 };
+       CLA_MAX_PLAN_PARTS = 4, CLA_MAX_SLOTS = 32, CLA_MAX_PARAMS = 4096 };
 
-enum { CLA_MAX_PARAMS = 4096 };
+/* Room for the problem struct of any operation. */
+typedef union cla_problem {
+    max_align_t align;
+    char bytes[CLA_MAX_PROBLEM];
+} cla_problem;
 
 /* sizeof a params struct that fits there; of a larger one it does not compile. */
 #define CLA_PARAMS_SIZE(type) \
@@ -117,8 +121,12 @@ clattn_status cla_plan_new(clattn_ctx *ctx, const cla_op *op, clattn_plan **out)
 clattn_status cla_plan_make(clattn_ctx *ctx, const cla_op *op, const void *problem,
                             const cla_pin *pin, clattn_plan **out);
 
-/* Do plan and problem agree in everything but buffers, host pointers, offsets and workspace? */
-bool cla_plan_fits(const clattn_plan *plan, const cla_op *op, const void *problem);
+/*
+ * What problems that share a plan have in common, op->size bytes: everything but buffers, host
+ * pointers, offsets, workspace and what may differ from run to run.
+ */
+void cla_plan_key(const cla_op *op, const void *problem, void *key);
+bool cla_plan_has_key(const clattn_plan *plan, const cla_op *op, const void *key);
 
 /* Runs a plan on a problem that differs from its own in buffers, host pointers and offsets only. */
 clattn_status cla_plan_execute(clattn_plan *plan, const void *problem, const cla_events *events);

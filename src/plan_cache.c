@@ -37,9 +37,11 @@ static void move_to_front(struct cla_plan_cache *cache, int i)
 static clattn_plan *find(struct cla_plan_cache *cache, const cla_op *op, const void *problem,
                          const cla_kernel *pinned)
 {
+    cla_problem key;
+    cla_plan_key(op, problem, &key);
     for (int i = 0; i < cache->count; i++)
         if (cache->entries[i].pinned == pinned
-            && cla_plan_fits(cache->entries[i].plan, op, problem)) {
+            && cla_plan_has_key(cache->entries[i].plan, op, &key)) {
             move_to_front(cache, i);
             return cache->entries[0].plan;
         }

@@ -5,8 +5,6 @@
 
 #include "plan.h"
 
-enum { CLA_MAX_SLOTS = 24 };
-
 /* A range of host memory and its device copy. Overlapping tensors share one. */
 typedef struct cla_staged {
     char *first, *last; /* last: one past the end */

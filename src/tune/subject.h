@@ -9,12 +9,7 @@
 
 #include "plan.h"
 
-enum { CLA_MAX_SLOTS = 32, CLA_MAX_COPIES = 8 };
-
-typedef union cla_problem {
-    char bytes[CLA_MAX_PROBLEM];
-    int64_t align;
-} cla_problem;
+enum { CLA_MAX_COPIES = 8 };
 
 /* One tensor: guard, elements, guard; on the device as many copies as the subject has. */
 typedef struct cla_subject_part {
