@@ -31,7 +31,7 @@ static fault_layer *load(const char *path)
     return handle ? dlsym(handle, FAULT_LAYER_STATE) : NULL;
 }
 
-void fault_main(int argc, char **argv)
+static void begin(int argc, char **argv)
 {
     static const char pocl[] = "/etc/OpenCL/vendors/pocl.icd";
     suite_begin();
@@ -58,6 +58,15 @@ void fault_log(void *user, clattn_log_level level, const char *line)
 clattn_status fault_open(clattn_ctx **ctx)
 {
     return clattn_ctx_create(clattn_ctx_params(.log = fault_log), ctx);
+}
+
+int fault_main(int argc, char **argv, clattn_ctx **ctx, Suite *(*make)(void))
+{
+    begin(argc, argv);
+    OK(NULL, fault_open(ctx));
+    const int failed = suite_run(make());
+    clattn_ctx_destroy(ctx);
+    return failed;
 }
 
 static void arm(const fault_walk *walk, long at, bool sticky)

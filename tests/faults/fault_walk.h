@@ -7,6 +7,8 @@
 #ifndef TEST_FAULT_WALK_H
 #define TEST_FAULT_WALK_H
 
+#include <check.h>
+
 #include <clattn/clattn.h>
 
 typedef struct fault_walk {
@@ -23,10 +25,10 @@ typedef struct fault_walk {
 } fault_walk;
 
 /*
- * How main() begins: loads the layer, argv[1], between the loader and PoCL. Ends the program with
- * a TAP skip where there are no layers or is no PoCL.
+ * All of main(): loads the layer, argv[1], between the loader and PoCL, and runs the suite with
+ * *ctx open. Ends the program with a TAP skip where there are no layers or is no PoCL.
  */
-void fault_main(int argc, char **argv);
+int fault_main(int argc, char **argv, clattn_ctx **ctx, Suite *(*make)(void));
 
 /*
  * Fails the running test unless every run ends well or says so: no objects left, an error sentence

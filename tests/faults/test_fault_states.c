@@ -448,9 +448,5 @@ static Suite *suite(void)
 
 int main(int argc, char **argv)
 {
-    fault_main(argc, argv);
-    OK(NULL, fault_open(&ctx));
-    const int failed = suite_run(suite());
-    clattn_ctx_destroy(&ctx);
-    return failed;
+    return fault_main(argc, argv, &ctx, suite);
 }
