@@ -21,9 +21,8 @@ static size_t num_groups(const cla_attn *p, const int *t)
 
 static size_t local_bytes(const void *problem, const int *t)
 {
-    const size_t chunk4 = (size_t)t[DC] / 4 + 1;
     (void)problem;
-    return ((size_t)t[BR] + (size_t)t[BC]) * chunk4 * 16
+    return cla_attn_chunk_bytes(t[BR], t[BC], t[DC])
          + (size_t)t[BR] * CLA_ATTN_TILE_ITEMS * sizeof(uint64_t);
 }
 

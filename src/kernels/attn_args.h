@@ -16,6 +16,12 @@ enum { CLA_ATTN_TILE_ITEMS = 8 };
 /* With 2 or 4 rows the sums of a work-item stay in registers. */
 bool cla_attn_is_tile(int work_group, int rows);
 
+/* Local memory of a chunk of DC columns of BR rows of q and BC keys. */
+static inline size_t cla_attn_chunk_bytes(int BR, int BC, int DC)
+{
+    return ((size_t)BR + (size_t)BC) * ((size_t)DC / 4 + 1) * 16;
+}
+
 /* Above the portable kernels on CPUs only: a GPU keeps the registers of a row in memory. */
 int cla_attn_priority_cpu(const cla_dev *dev, const void *problem);
 

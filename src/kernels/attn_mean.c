@@ -29,7 +29,7 @@ static size_t local_bytes(const void *problem, const int *t)
 {
     const cla_attn *p = problem;
     (void)t;
-    return ((size_t)p->tile[BR] + (size_t)p->tile[BC]) * ((size_t)p->tile[DC] / 4 + 1) * 16;
+    return cla_attn_chunk_bytes(p->tile[BR], p->tile[BC], p->tile[DC]);
 }
 
 const cla_kernel cla_kernel_attn_mean = {

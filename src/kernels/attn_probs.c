@@ -11,8 +11,8 @@ extern const cla_kernel cla_kernel_attn_probs;
 
 static size_t num_groups(const cla_attn *p, const int *t)
 {
-    const size_t tiles = ((size_t)p->probs_rows + (size_t)t[BR] - 1) / (size_t)t[BR];
-    return tiles * (size_t)p->probs_heads * (size_t)p->B;
+    return cla_ceil_div((size_t)p->probs_rows, (size_t)t[BR]) * (size_t)p->probs_heads
+         * (size_t)p->B;
 }
 
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
@@ -39,8 +39,8 @@ static cla_geometry geometry(const void *problem, const int *t)
 static size_t local_bytes(const void *problem, const int *t)
 {
     (void)problem;
-    const size_t chunks = ((size_t)t[BR] + (size_t)t[BC]) * ((size_t)t[DC] / 4 + 1) * 16;
-    return chunks + (size_t)t[BR] * (CLA_ATTN_TILE_ITEMS + 1) * 2 * sizeof(float);
+    return cla_attn_chunk_bytes(t[BR], t[BC], t[DC])
+         + (size_t)t[BR] * (CLA_ATTN_TILE_ITEMS + 1) * 2 * sizeof(float);
 }
 
 const cla_kernel cla_kernel_attn_probs = {

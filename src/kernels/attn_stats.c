@@ -50,9 +50,9 @@ static cla_geometry geometry(const void *problem, const int *t)
 
 static size_t local_bytes(const void *problem, const int *t)
 {
-    const size_t rows = (size_t)t[BR], keys = (size_t)t[BC];
     (void)problem;
-    return (rows + keys) * ((size_t)t[DC] / 4 + 1) * 16 + rows * (keys + 1) * sizeof(float);
+    return cla_attn_chunk_bytes(t[BR], t[BC], t[DC])
+         + (size_t)t[BR] * ((size_t)t[BC] + 1) * sizeof(float);
 }
 
 const cla_kernel cla_kernel_attn_stats = {
