@@ -274,7 +274,7 @@ FN void copy_values_of(const int type, const state *s, cla_range keys, float *ou
         int c = 0;
         for (; c + LANES <= p->Dv; c += LANES) {
             store_f32(out + c, load_kv(type, v, c));
-            __builtin_prefetch(next.at + kv_bytes(type, c), 0, 2);
+            fetch_line(type, next.at, c);
         }
         for (; c < s->value_ld; c += LANES)
             store_f32(out + c, c < p->Dv ? load_kv_first(type, v, c, p->Dv - c) : (vf){ 0 });
