@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
 
@@ -170,25 +169,10 @@ enum {
 
 static const double UNKNOWN_CACHE = 64.0 * (1 << 20); /* more than most GPUs have */
 
-/* The last-level cache. Of an OpenCL device that is no CPU only the first level can be asked. */
-static double cache_bytes(const clattn_device_info *device)
-{
-    double bytes = 0;
-
-#if defined(_SC_LEVEL3_CACHE_SIZE) && defined(_SC_LEVEL2_CACHE_SIZE)
-    if (device->type == CLATTN_DEVICE_NATIVE || device->type == CLATTN_DEVICE_CPU) {
-        const long l2 = sysconf(_SC_LEVEL2_CACHE_SIZE), l3 = sysconf(_SC_LEVEL3_CACHE_SIZE);
-        bytes = (double)(l3 > l2 ? l3 : l2);
-    }
-#else
-    (void)device;
-#endif
-    return bytes > 0 ? bytes : UNKNOWN_CACHE;
-}
-
 int64_t work_copies(const struct session *s, double bytes, double room)
 {
-    double copies = 4 * cache_bytes(s->device) / bytes + 1;
+    const double cache = s->device->cache_bytes ? (double)s->device->cache_bytes : UNKNOWN_CACHE;
+    double copies = 4 * cache / bytes + 1;
     if (copies > MAX_COPIES)
         copies = MAX_COPIES;
     if (copies * bytes > room)

@@ -134,6 +134,7 @@ typedef struct clattn_device_info {
     size_t local_bytes;      /**< local memory of a work-group; 0 for the native CPU */
     size_t global_bytes;
     size_t max_alloc_bytes;  /**< largest single buffer */
+    size_t cache_bytes;      /**< last-level cache of a CPU; 0: not known, or not a CPU */
     bool usable;             /**< a context can be created */
     bool fp16;               /**< half arithmetic works (probed); storage always works */
     bool fp64;               /**< double arithmetic works (probed) */

@@ -10,6 +10,7 @@
 
 #include "block.h"
 #include "isa.h"
+#include "memory.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -137,6 +138,7 @@ void cla_cpu_probe(const cla_cpu *cpu, cla_dev *dev)
     info->max_work_group = 1;
     if (pages > 0 && page > 0)
         info->global_bytes = info->max_alloc_bytes = (size_t)pages * (size_t)page;
+    info->cache_bytes = cla_memory_cache_bytes();
     info->usable = info->fp16 = info->fp64 = info->denormals = true;
     dev->caps = CLA_CAP_FP16 | CLA_CAP_FP64 | (cpu->isa == CLA_ISA_AMX ? CLA_CAP_AMX : 0);
     dev->max_items[0] = dev->max_items[1] = dev->max_items[2] = 1;

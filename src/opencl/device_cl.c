@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory.h"
 #include "state.h"
 
 /* A device that is asked about itself. What it does not answer makes it unusable: why_not. */
@@ -89,6 +90,8 @@ static void ask_limits(const question *q, cla_dev *dev)
     dev->info.local_bytes = (size_t)local;
     dev->info.global_bytes = (size_t)global;
     dev->info.max_alloc_bytes = (size_t)alloc;
+    /* What drivers say of a cache is that of a core. */
+    dev->info.cache_bytes = dev->info.type == CLATTN_DEVICE_CPU ? cla_memory_cache_bytes() : 0;
 }
 
 /* A device without a compiler, or one that is switched off, is listed but cannot be used. */
