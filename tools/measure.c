@@ -26,17 +26,15 @@ static int run_batch(struct session *s, struct work *work, int batch, double *us
     return status == CLATTN_OK ? EXIT_OK : session_fail(s, status);
 }
 
-/* Warms up, then says how many runs make a batch: MAX_SAMPLES of them fill the time. */
-static int find_batch(struct session *s, struct work *work, double seconds, int *batch)
+/* Warms up, then says how many runs make a batch. */
+static int find_batch(struct session *s, struct work *work, int *batch)
 {
-    const double share_us = seconds * 1e6 / MAX_SAMPLES;
-    const double enough_us = share_us > BATCH_US ? share_us : BATCH_US;
     double us;
     int code = run_batch(s, work, 1, &us);
 
     for (*batch = 1; code == EXIT_OK; *batch *= 2) {
         code = run_batch(s, work, *batch, &us);
-        if (us * *batch >= enough_us || *batch * 2 > MAX_BATCH)
+        if (us * *batch >= BATCH_US || *batch * 2 > MAX_BATCH)
             break;
     }
     return code;
@@ -58,8 +56,8 @@ static void summarise(double *samples, int n, struct timing *out)
 }
 
 /*
- * samples[MAX_SAMPLES * i + round], batch[i]. Should the time not be over with the last of them, as
- * a batch was found while the machine was busy, the rounds start again over the first ones.
+ * samples[MAX_SAMPLES * i + round], batch[i]. Should the time not be over with the last of them,
+ * the rounds start again over the first ones.
  */
 static int sample(struct session *s, int n, struct work *works, const int *batch, double seconds,
                   double *samples, int *rounds)
@@ -87,7 +85,7 @@ int measure_works(struct session *s, int n, struct work *works, double seconds,
     int rounds = 0, code = samples && batch ? EXIT_OK : fail(EXIT_INPUT, "out of memory");
 
     for (int i = 0; i < n && code == EXIT_OK; i++)
-        code = find_batch(s, &works[i], seconds, &batch[i]);
+        code = find_batch(s, &works[i], &batch[i]);
     if (code == EXIT_OK)
         code = sample(s, n, works, batch, seconds, samples, &rounds);
     for (int i = 0; i < n && code == EXIT_OK; i++)
