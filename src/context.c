@@ -10,6 +10,7 @@
 #include "params.h"
 #include "plan.h"
 #include "select.h"
+#include "selfcheck.h"
 #include "tune/store.h"
 
 clattn_status cla_enter(clattn_ctx *ctx)
@@ -76,6 +77,7 @@ static clattn_status create(clattn_ctx *ctx, const struct clattn_ctx_params *use
     ctx->effort = params.effort;
     ctx->num_threads = params.num_threads;
     const cla_env env = cla_env_read();
+    CLA_TRY(cla_selfcheck_configure(ctx, env.check));
     const char *selector = params.device && params.device[0] ? params.device : env.device;
 
     cla_cl_device chosen;

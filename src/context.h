@@ -12,6 +12,13 @@
 
 struct cla_cl; /* the OpenCL side, see opencl/runtime.h */
 
+/* CLATTN_CHECK, see selfcheck.h. */
+typedef struct cla_selfcheck {
+    bool on;
+    double next; /* no check before, of a plan that had one; as cla_seconds() */
+    uint64_t random;
+} cla_selfcheck;
+
 struct clattn_ctx {
     int refs; /* the user's handle, and one per buffer and plan */
     pid_t pid;
@@ -26,6 +33,7 @@ struct clattn_ctx {
 
     clattn_effort effort; /* OFF: stored results are not looked at */
     int num_threads;      /* as the user gave it; 0: the default */
+    cla_selfcheck check;
     bool adopted;         /* OpenCL objects of the user's: no other process could open them */
 
     struct cla_plan_cache *plans; /* of the one-call forms; made on first use */

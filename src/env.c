@@ -19,6 +19,7 @@ cla_env cla_env_read(void)
         .cache_home = text("XDG_CACHE_HOME"),
         .home = text("HOME"),
         .binaries = text("CLATTN_BINARIES"),
+        .check = text("CLATTN_CHECK"),
     };
     const char *threads = text("CLATTN_NUM_THREADS");
     if (threads) {

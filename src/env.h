@@ -11,6 +11,7 @@ typedef struct cla_env {
     const char *cache_home; /* XDG_CACHE_HOME */
     const char *home;       /* HOME */
     const char *binaries;   /* CLATTN_BINARIES */
+    const char *check;      /* CLATTN_CHECK */
 } cla_env;
 
 /* Unset and empty variables are NULL. */

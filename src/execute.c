@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "plan.h"
+#include "selfcheck.h"
 #include "staging.h"
 
 static cla_view *work_view(const cla_op *op, void *problem)
@@ -100,7 +101,8 @@ static void take_views(const clattn_plan *plan, const void *problem, void *copy)
     *work_view(plan->op, copy) = *(const cla_view *)((const char *)problem + plan->op->work);
 }
 
-clattn_status cla_plan_execute(clattn_plan *plan, const void *problem, const cla_events *events)
+clattn_status cla_plan_execute_unchecked(clattn_plan *plan, const void *problem,
+                                         const cla_events *events)
 {
     cla_problem copy; /* buffers and offsets change from run to run, the plan does not */
     take_views(plan, problem, copy.bytes);
@@ -110,6 +112,27 @@ clattn_status cla_plan_execute(clattn_plan *plan, const void *problem, const cla
     if (staged && plan->num_choices > 0)
         return run_staged(plan, copy.bytes, events);
     return run(plan, copy.bytes, events);
+}
+
+static clattn_status execute_checked(clattn_plan *plan, const void *problem,
+                                     const cla_events *events)
+{
+    cla_selfcheck_run check;
+    cla_problem copy;
+    take_views(plan, problem, copy.bytes);
+    clattn_status s = cla_selfcheck_begin(plan, copy.bytes, &check);
+    if (s == CLATTN_OK)
+        s = cla_plan_execute_unchecked(plan, problem, events);
+    if (s == CLATTN_OK)
+        s = cla_selfcheck_end(&check);
+    cla_selfcheck_free(&check);
+    return s;
+}
+
+clattn_status cla_plan_execute(clattn_plan *plan, const void *problem, const cla_events *events)
+{
+    return cla_selfcheck_due(plan, events) ? execute_checked(plan, problem, events)
+                                           : cla_plan_execute_unchecked(plan, problem, events);
 }
 
 clattn_status cla_plan_enter(clattn_plan *plan, const cla_op *op)

@@ -90,6 +90,7 @@ struct clattn_plan {
     void *problem;             /* op->size bytes, with what bind() derived */
     void *key;                 /* op->size bytes: the problem without its memory */
     bool holds_buffers;
+    bool checked;              /* by selfcheck.h, at least once */
     cla_work cost;             /* of the problem with the lengths it had when it was planned */
 
     int num_choices;           /* 0: nothing to launch */
@@ -128,8 +129,14 @@ clattn_status cla_plan_make(clattn_ctx *ctx, const cla_op *op, const void *probl
 void cla_plan_key(const cla_op *op, const void *problem, void *key);
 bool cla_plan_has_key(const clattn_plan *plan, const cla_op *op, const void *key);
 
-/* Runs a plan on a problem that differs from its own in buffers, host pointers and offsets only. */
+/*
+ * Runs a plan on a problem that differs from its own in buffers, host pointers and offsets only.
+ * The second form is for who looks at all of the results: it does not look itself, as CLATTN_CHECK
+ * may have the first do.
+ */
 clattn_status cla_plan_execute(clattn_plan *plan, const void *problem, const cla_events *events);
+clattn_status cla_plan_execute_unchecked(clattn_plan *plan, const void *problem,
+                                         const cla_events *events);
 
 /* The one-call form: finds the plan in the context or makes it, then executes it. */
 clattn_status cla_plan_call(clattn_ctx *ctx, const cla_op *op, const void *problem,

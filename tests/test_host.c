@@ -109,7 +109,7 @@ END_TEST
 
 START_TEST(statuses)
 {
-    for (int i = CLATTN_OK; i <= CLATTN_ERR_VERSION; i++) {
+    for (int i = CLATTN_OK; i <= CLATTN_ERR_CHECK; i++) {
         const char *name = clattn_status_name((clattn_status)i);
         ck_assert(strncmp(name, "CLATTN_", 7) == 0);
         ck_assert(strlen(clattn_status_text((clattn_status)i)) > 3);

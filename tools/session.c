@@ -19,7 +19,9 @@ static void hear(void *user, clattn_log_level level, const char *line)
 
 static int exit_code(clattn_status status)
 {
-    return status == CLATTN_ERR_DEVICE ? EXIT_NO_DEVICE : EXIT_INPUT;
+    return status == CLATTN_ERR_DEVICE  ? EXIT_NO_DEVICE
+           : status == CLATTN_ERR_CHECK ? EXIT_MISMATCH
+                                        : EXIT_INPUT;
 }
 
 int session_open(struct session *s, const struct common *common)

@@ -29,6 +29,15 @@
  *            threads they have (num_threads, CLATTN_NUM_THREADS) share the cores that OpenMP may
  *            use: each call takes its part of them while others are at work, and one inside a
  *            parallel region. Floating-point modes are as before when a call returns.
+ * Checks     With CLATTN_CHECK=sample in the environment of clattn_ctx_create() a row, chosen at
+ *            random, of some results is computed again on the CPU in double: of the first run of
+ *            each plan, and later of as many as 4 % of the time is enough for. A row that is not
+ *            within the error that f32 sums can have gives CLATTN_ERR_CHECK and a sentence with
+ *            the operation, the row, what was there, what is right and that bound; the outputs
+ *            are written then, and are not to be used. What f32 overflows in, and rows with NaN
+ *            in them, are not judged. A run that is looked at waits for the device, and needs host
+ *            memory for a copy of what lies on it; the enqueue forms, which never wait, are not
+ *            looked at. Unset or off: nothing is checked, at no cost.
  * Processes  A context must not cross fork(): every call on it in the child fails with
  *            CLATTN_ERR_DEVICE.
  */
@@ -63,7 +72,8 @@ extern "C" {
     X(ERR_MEMORY, "out of host or device memory")                                         \
     X(ERR_DEVICE, "no such device, or the device or its driver failed")                   \
     X(ERR_BUILD, "a kernel did not build")                                                \
-    X(ERR_VERSION, "the options struct is newer than the library")
+    X(ERR_VERSION, "the options struct is newer than the library")                        \
+    X(ERR_CHECK, "a result was computed again, and was wrong")
 
 typedef enum clattn_status {
 #define CLATTN_STATUS_ENUM_(name, text) CLATTN_##name,

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../env.h"
 #include "../op.h"
 #include "../params.h"
+#include "../selfcheck.h"
 #include "state.h"
 
 static clattn_status wrap(clattn_ctx *ctx, cl_context context, cl_command_queue queue,
@@ -17,6 +19,7 @@ static clattn_status wrap(clattn_ctx *ctx, cl_context context, cl_command_queue 
                 "clattn_ctx_wrap_opencl: the context or the queue is NULL");
     CLA_REQUIRE(ctx, !params.device, CLATTN_ERR_ARG,
                 "clattn_ctx_wrap_opencl: the device is the queue's, params.device must be NULL");
+    CLA_TRY(cla_selfcheck_configure(ctx, cla_env_read().check));
     cl_context owner;
     cl_device_id device;
     cl_platform_id platform;

@@ -24,19 +24,36 @@ int64_t cla_truth_int(const cla_view *view, int64_t i)
 
 double cla_truth_ulp(int32_t dtype, double magnitude)
 {
+    if (magnitude > (dtype == CLATTN_F16 ? 0x1.ffp15 : 0x1.fp127))
+        return HUGE_VAL;
     switch (dtype) {
     case CLATTN_F16:
         return fmax(0x1p-10 * magnitude, 0x1p-24);
     case CLATTN_BF16:
-        return 0x1p-7 * magnitude;
+        return fmax(0x1p-7 * magnitude, 0x1p-126);
     default:
-        return 0x1p-23 * magnitude;
+        return fmax(0x1p-23 * magnitude, 0x1p-126);
     }
+}
+
+double cla_truth_bound(double allowed, double size)
+{
+    return size < 0x1p120 ? allowed : HUGE_VAL;
+}
+
+static int64_t random_row(const cla_judge *judge, int64_t total, int n)
+{
+    uint64_t x = judge->seed * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)n;
+    x = (x ^ x >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 29) * UINT64_C(0x94d049bb133111eb);
+    return (int64_t)((x >> 1) % (uint64_t)total);
 }
 
 /* The n-th of them; -1: there are no more. */
 static int64_t chosen_row(const cla_judge *judge, int64_t total, double cost, int n)
 {
+    if (judge->rows > 0)
+        return n < judge->rows && total > 0 ? random_row(judge, total, n) : -1;
     const double affordable = fmin(fmax(OPERATIONS / fmax(cost, 1), MIN_ROWS), MAX_ROWS);
     if ((double)total <= affordable)
         return n < total ? n : -1;
@@ -44,10 +61,7 @@ static int64_t chosen_row(const cla_judge *judge, int64_t total, double cost, in
         return -1;
     if (n < 2)
         return n ? total - 1 : 0;
-    uint64_t x = judge->seed * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)n;
-    x = (x ^ x >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 29) * UINT64_C(0x94d049bb133111eb);
-    return (int64_t)((x >> 1) % (uint64_t)total);
+    return random_row(judge, total, n);
 }
 
 bool cla_truth_rows(const void *problem, const cla_judge *judge, int64_t total, double cost,
@@ -73,6 +87,6 @@ bool cla_truth_wrong(const cla_judge *judge, const char *name, int64_t row, int6
 bool cla_truth_near(const cla_judge *judge, const char *name, int64_t row, int64_t column,
                     double got, double want, double allowed)
 {
-    return (isnan(want) ? isnan(got) : got == want || fabs(got - want) <= allowed)
+    return !isfinite(allowed) || isnan(want) || got == want || fabs(got - want) <= allowed
            || cla_truth_wrong(judge, name, row, column, got, want, allowed);
 }

@@ -18,14 +18,22 @@ typedef struct cla_judge {
     uint64_t seed; /* picks the rows when there are many */
     char *why;     /* one sentence, when something is wrong */
     size_t size;
+    bool *blind;   /* set when there was no memory to look: then nothing is known */
+    int rows;      /* so many at random; 0: as many as cost little, the first and last among them */
 } cla_judge;
 
 /* Element i of a view, counted from its first, as a number. */
 double cla_truth_at(const cla_view *view, int64_t i);
 int64_t cla_truth_int(const cla_view *view, int64_t i);
 
-/* Distance between neighbours of a dtype at this magnitude. */
+/*
+ * Distance between neighbours of a dtype at this magnitude; of those that a device may flush, of
+ * the smallest that it keeps; infinite where rounding may give infinity.
+ */
 double cla_truth_ulp(int32_t dtype, double magnitude);
+
+/* A bound, or infinity when sums of numbers of this size may overflow f32. */
+double cla_truth_bound(double allowed, double size);
 
 /*
  * Does it hold for the rows that are looked at? That are all of them, if checking one, which costs
@@ -39,7 +47,10 @@ bool cla_truth_rows(const void *problem, const cla_judge *judge, int64_t total, 
 bool cla_truth_wrong(const cla_judge *judge, const char *name, int64_t row, int64_t column,
                      double got, double want, double allowed);
 
-/* Compares one number; false, and says so, when it is off by more than allowed. */
+/*
+ * Compares one number; false, and says so, when it is off by more than allowed. True where that
+ * or the number is none: what NaN, infinity and overflow make of f32 sums depends on their order.
+ */
 bool cla_truth_near(const cla_judge *judge, const char *name, int64_t row, int64_t column,
                     double got, double want, double allowed);
 

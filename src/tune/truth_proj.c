@@ -99,9 +99,10 @@ static bool column_holds(const cla_proj *p, const cla_proj_part *part, const cla
         s.size += fabs(residual);
     }
     const int64_t at = y_row(p, part, b, n) + h * part->y.stride[2] + k;
+    const double allowed = (p->M + 32) * (CLA_ROUNDING * s.size + 0x1p-126)
+                           + 2 * cla_truth_ulp(p->out_type, fabs(s.value));
     return cla_truth_near(judge, "y", row, column, cla_truth_at(&part->y, at), s.value,
-                          CLA_ROUNDING * (p->M + 32) * s.size
-                              + 2 * cla_truth_ulp(p->out_type, fabs(s.value)));
+                          cla_truth_bound(allowed, s.size));
 }
 
 static bool row_holds(const void *problem, const cla_judge *judge, int64_t row)
@@ -231,9 +232,10 @@ static bool rope_row_holds(const void *problem, const cla_judge *judge, int64_t 
         const double u = cla_truth_at(&p->x, from + k), v = cla_truth_at(&p->x, from + other);
         const sums s = turned((sums){ u, fabs(u) }, (sums){ v, fabs(v) }, first, p->ratio,
                               p->neox ? low : low / 2, start + n);
+        const double allowed =
+            16 * CLA_ROUNDING * s.size + 2 * cla_truth_ulp(p->out_type, fabs(s.value));
         if (!cla_truth_near(judge, "y", row, k, cla_truth_at(&p->y, to + k), s.value,
-                            16 * CLA_ROUNDING * s.size
-                                + 2 * cla_truth_ulp(p->out_type, fabs(s.value))))
+                            cla_truth_bound(allowed, s.size)))
             return false;
     }
     return true;

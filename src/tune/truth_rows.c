@@ -19,6 +19,8 @@ static bool merge_row(const void *problem, const cla_judge *judge, int64_t row)
         most = fmax(most, cla_truth_at(&p->lse_parts, first + i * lp[0]));
     for (int64_t i = 0; i < p->P; i++)
         sum += most > -HUGE_VAL ? exp(cla_truth_at(&p->lse_parts, first + i * lp[0]) - most) : 0;
+    if (isnan(sum))
+        return true;
     for (int64_t d = 0; d < p->Dv; d++) {
         double want = 0, size = 0;
         for (int64_t i = 0; i < p->P && sum > 0; i++) {
@@ -31,7 +33,8 @@ static bool merge_row(const void *problem, const cla_judge *judge, int64_t row)
         const double allowed = (16 + 2 * p->P + 4 * fabs(fmax(most, 0))) * CLA_ROUNDING * size
                                + 2 * cla_truth_ulp(p->out_type, size);
         if (!cla_truth_near(judge, "o", row, d,
-                            cla_truth_at(&p->o, b * o[0] + h * o[1] + n * o[2] + d), want, allowed))
+                            cla_truth_at(&p->o, b * o[0] + h * o[1] + n * o[2] + d), want,
+                            cla_truth_bound(allowed, size * p->P)))
             return false;
     }
     const int64_t *l = p->lse.stride;
@@ -56,6 +59,7 @@ const cla_op_tuning cla_tuning_merge = { .holds = merge_holds };
 typedef struct common {
     double mean, size, factor; /* of a norm; size: mean magnitude */
     double most, sum;          /* of a softmax: of scale x, of e^(scale x - most) */
+    double reach;              /* of a norm: largest number on the way, or its inverse */
 } common;
 
 static common look_at(const cla_rowwise *p, int64_t x)
@@ -74,6 +78,8 @@ static common look_at(const cla_rowwise *p, int64_t x)
         c.sum += exp((double)p->scale * value - c.most);
     }
     c.factor = 1 / sqrt(squares / p->M + (double)p->eps);
+    if (p->function == CLATTN_ROW_NORM)
+        c.reach = fmax(squares + c.size * c.size, c.factor * c.factor);
     return c;
 }
 
@@ -119,8 +125,9 @@ static bool row_of_function_holds(const void *problem, const cla_judge *judge, i
     for (int64_t i = 0; i < p->M; i++) {
         double size;
         const double want = function_of(p, &c, cla_truth_at(&p->x, x + i), i, &size);
+        const double allowed = off * size + 2 * cla_truth_ulp(p->out_type, fabs(want));
         if (!cla_truth_near(judge, "y", row, i, cla_truth_at(&p->y, y + i), want,
-                            off * size + 2 * cla_truth_ulp(p->out_type, fabs(want))))
+                            cla_truth_bound(allowed, c.reach + size)))
             return false;
     }
     return true;
@@ -182,8 +189,9 @@ static bool embedding_row_holds(const void *problem, const cla_judge *judge, int
         const double want = terms[0] + terms[1] + terms[2];
         const double size = fabs(terms[0]) + fabs(terms[1]) + fabs(terms[2]);
         const int64_t at = b * p->y.stride[0] + n * p->y.stride[1] + m;
+        const double allowed = 4 * CLA_ROUNDING * size + 2 * cla_truth_ulp(p->out_type, fabs(want));
         if (!cla_truth_near(judge, "y", row, m, cla_truth_at(&p->y, at), want,
-                            4 * CLA_ROUNDING * size + 2 * cla_truth_ulp(p->out_type, fabs(want))))
+                            cla_truth_bound(allowed, size)))
             return false;
     }
     return true;
