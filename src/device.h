@@ -11,11 +11,26 @@ enum {
     CLA_CAP_FP64 = 1u << 1,
     CLA_CAP_SUBGROUPS = 1u << 2,
     CLA_CAP_AMX = 1u << 3, /* native CPU: tiles of bf16 */
+    CLA_CAP_MATRIX_F16 = 1u << 4,  /* the matrix engine cla_dev.tile multiplies f16 */
+    CLA_CAP_MATRIX_BF16 = 1u << 5, /* and bf16 */
 };
+
+/* Matrix engines, as TILE_ in cl/tile.clh. */
+typedef enum cla_tile {
+    CLA_TILE_SCALAR = 1, /* none */
+    CLA_TILE_MMA_K8,
+    CLA_TILE_MMA_K16,
+    CLA_TILE_WMMA_GFX11,
+    CLA_TILE_WMMA_GFX12,
+    CLA_TILE_MFMA,
+    CLA_TILE_DPAS_8,
+    CLA_TILE_DPAS_16,
+} cla_tile;
 
 typedef struct cla_dev {
     clattn_device_info info;
     uint32_t caps;           /* CLA_CAP_ bits */
+    cla_tile tile;           /* means nothing without CLA_CAP_MATRIX_ */
     size_t max_items[3];     /* work-items of a work-group per dimension */
     int vector_floats;       /* floats of a native vector; 1: the device wants scalar work-items */
     char platform_version[128]; /* of OpenCL devices: it may name the compiler */

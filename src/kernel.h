@@ -47,7 +47,7 @@ enum {
     CLA_MAX_CHOICES = 12,
     CLA_MAX_CONSTANTS = 24,
     CLA_MAX_ARGS = 136,
-    CLA_MAX_PARTS = 10,
+    CLA_MAX_PARTS = 12,
 };
 
 /* A compile-time parameter, -DNAME=value, unless it is run_time. Unused choices are 0. */

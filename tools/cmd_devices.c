@@ -48,6 +48,8 @@ static json_t *describe(const clattn_device_info *d)
     json_object_set_new(o, "fp64", json_boolean(d->fp64));
     json_object_set_new(o, "subgroups", json_boolean(d->subgroups));
     json_object_set_new(o, "denormals", json_boolean(d->denormals));
+    json_object_set_new(o, "matrix_f16", json_boolean(d->matrix_f16));
+    json_object_set_new(o, "matrix_bf16", json_boolean(d->matrix_bf16));
     json_text(o, "why_not", d->why_not);
     return o;
 }
@@ -58,8 +60,9 @@ static void add_row(struct table *t, const clattn_device_info *d)
 
     snprintf(index, sizeof index, "%d", d->index);
     snprintf(units, sizeof units, "%d", d->compute_units);
-    snprintf(can, sizeof can, "%s%s%s%s", d->fp16 ? "fp16 " : "", d->fp64 ? "fp64 " : "",
-             d->subgroups ? "subgroups " : "", d->denormals ? "denormals " : "");
+    snprintf(can, sizeof can, "%s%s%s%s%s%s", d->fp16 ? "fp16 " : "", d->fp64 ? "fp64 " : "",
+             d->subgroups ? "subgroups " : "", d->denormals ? "denormals " : "",
+             d->matrix_f16 ? "matrix_f16 " : "", d->matrix_bf16 ? "matrix_bf16 " : "");
     if (!d->usable)
         snprintf(can, sizeof can, "not usable");
     const char *row[] = { index,

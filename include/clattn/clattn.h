@@ -151,6 +151,8 @@ typedef struct clattn_device_info {
     bool subgroups;          /**< sub-group reductions work (probed) */
     bool denormals;          /**< f32 subnormals are kept (probed) */
     char why_not[256];       /**< why it is not usable, or what is missing and why */
+    bool matrix_f16;         /**< a matrix engine multiplies f16, and is used (probed) */
+    bool matrix_bf16;        /**< the same of bf16 */
 } clattn_device_info;
 
 /**

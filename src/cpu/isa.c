@@ -140,6 +140,7 @@ void cla_cpu_probe(const cla_cpu *cpu, cla_dev *dev)
         info->global_bytes = info->max_alloc_bytes = (size_t)pages * (size_t)page;
     info->cache_bytes = cla_memory_cache_bytes();
     info->usable = info->fp16 = info->fp64 = info->denormals = true;
+    info->matrix_bf16 = cpu->isa == CLA_ISA_AMX;
     dev->caps = CLA_CAP_FP16 | CLA_CAP_FP64 | (cpu->isa == CLA_ISA_AMX ? CLA_CAP_AMX : 0);
     dev->max_items[0] = dev->max_items[1] = dev->max_items[2] = 1;
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state.h"
+#include "probe.h"
 
 extern const cla_blob cla_src_prelude_clh, cla_src_probe_base, cla_src_probe_fp16,
     cla_src_probe_fp64, cla_src_probe_subgroups;
@@ -16,16 +16,11 @@ extern const cla_blob cla_src_prelude_clh, cla_src_probe_base, cla_src_probe_fp1
 /* Bits of probe_base.cl that attention cannot do without. */
 enum { BASE_NEEDED = 0x3f, BASE_DENORMALS = 0x40 };
 
-typedef struct probe {
-    const char *name;
-    const cla_blob *source;
-    const char *options;
-    float in[4];
-    size_t items;
-} probe;
+/* Elements of what a probe writes, and has for scratch. */
+enum { OUT_WORDS = 1024 };
 
 /* Sets the arguments, runs and reads; *call is the entry point that failed. */
-static cl_int run_kernel(clattn_ctx *ctx, const probe *what, cl_kernel kernel, cl_mem in,
+static cl_int run_kernel(clattn_ctx *ctx, const cla_probe *what, cl_kernel kernel, cl_mem in,
                          cl_mem out, cl_uint *word, const char **call)
 {
     *call = "clSetKernelArg";
@@ -47,7 +42,7 @@ static cl_int run_kernel(clattn_ctx *ctx, const probe *what, cl_kernel kernel, c
     return clEnqueueReadBuffer(ctx->cl->queue, out, CL_TRUE, 0, sizeof *word, word, 0, NULL, NULL);
 }
 
-static clattn_status launch(clattn_ctx *ctx, const probe *what, cl_program program, cl_mem in,
+static clattn_status launch(clattn_ctx *ctx, const cla_probe *what, cl_program program, cl_mem in,
                             cl_mem out, cl_uint *word)
 {
     const char *entry;
@@ -62,19 +57,18 @@ static clattn_status launch(clattn_ctx *ctx, const probe *what, cl_program progr
     return e == CL_SUCCESS ? CLATTN_OK : cla_cl_fail(ctx, call, e);
 }
 
-/* Leaves *word 0 when anything fails; the sentence is then on the context. */
-static clattn_status run_probe(clattn_ctx *ctx, const probe *what, cl_uint *word)
+clattn_status cla_cl_run_probe(clattn_ctx *ctx, const cla_probe *what, cl_uint *word)
 {
-    const cla_blob *const parts[CLA_MAX_PARTS] = { &cla_src_prelude_clh, what->source };
     cl_program program;
     *word = 0;
-    CLA_TRY(cla_cl_build(ctx, parts, what->options, &program));
+    CLA_TRY(cla_cl_build(ctx, what->parts, what->options, &program));
     cl_int e_in, e_out;
     float values[4];
     memcpy(values, what->in, sizeof values);
     cl_mem in = clCreateBuffer(ctx->cl->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
                                sizeof values, values, &e_in);
-    cl_mem out = clCreateBuffer(ctx->cl->context, CL_MEM_READ_WRITE, 64, NULL, &e_out);
+    cl_mem out = clCreateBuffer(ctx->cl->context, CL_MEM_READ_WRITE,
+                                OUT_WORDS * sizeof(cl_uint), NULL, &e_out);
     clattn_status s = e_in == CL_SUCCESS && e_out == CL_SUCCESS
                         ? launch(ctx, what, program, in, out, word)
                         : cla_cl_fail(ctx, "clCreateBuffer", e_in ? e_in : e_out);
@@ -87,19 +81,19 @@ static clattn_status run_probe(clattn_ctx *ctx, const probe *what, cl_uint *word
 }
 
 /* What a device cannot do stands in its description: that is no error for the log. */
-static clattn_status run_quietly(clattn_ctx *ctx, const probe *what, cl_uint *word)
+static clattn_status run_quietly(clattn_ctx *ctx, const cla_probe *what, cl_uint *word)
 {
     const clattn_log_fn log = ctx->log;
     ctx->log = NULL;
-    const clattn_status s = run_probe(ctx, what, word);
+    const clattn_status s = cla_cl_run_probe(ctx, what, word);
     ctx->log = log;
     return s;
 }
 
 static bool probe_base(clattn_ctx *ctx, clattn_device_info *info)
 {
-    const probe what = { "probe_base", &cla_src_probe_base, "-cl-std=CL1.2",
-                         { 1.5f, -INFINITY, NAN, 1e-40f }, 16 };
+    const cla_probe what = { "probe_base", { &cla_src_prelude_clh, &cla_src_probe_base },
+                             "-cl-std=CL1.2", { 1.5f, -INFINITY, NAN, 1e-40f }, 16 };
     cl_uint bits;
     if (run_quietly(ctx, &what, &bits) != CLATTN_OK) {
         snprintf(info->why_not, sizeof info->why_not, "%.255s", ctx->error);
@@ -114,15 +108,9 @@ static bool probe_base(clattn_ctx *ctx, clattn_device_info *info)
     return false;
 }
 
-/*
- * Worth a try? GPU drivers leave extensions that work off their list. CPU drivers do not, and
- * PoCL prints the compiler's complaints about a failed build to stderr.
- */
-static bool may_have(clattn_ctx *ctx, const char *extension)
+bool cla_cl_lists(clattn_ctx *ctx, const char *extension)
 {
     size_t size = 0;
-    if (ctx->dev.info.type == CLATTN_DEVICE_GPU)
-        return true;
     if (clGetDeviceInfo(ctx->cl->device, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS)
         return false;
     char *list = calloc(size + 1, 1);
@@ -134,14 +122,22 @@ static bool may_have(clattn_ctx *ctx, const char *extension)
     return listed;
 }
 
-static bool has(clattn_ctx *ctx, const char *extension, const probe *what)
+bool cla_cl_passes(clattn_ctx *ctx, const cla_probe *what)
 {
-    if (!may_have(ctx, extension))
-        return false;
     cl_uint word;
     const bool works = run_quietly(ctx, what, &word) == CLATTN_OK && word == 1;
     ctx->error[0] = '\0';
     return works;
+}
+
+/*
+ * Only what is worth a try: GPU drivers leave extensions that work off their list. CPU drivers do
+ * not, and PoCL prints the compiler's complaints about a failed build to stderr.
+ */
+static bool has(clattn_ctx *ctx, const char *extension, const cla_probe *what)
+{
+    return (ctx->dev.info.type == CLATTN_DEVICE_GPU || cla_cl_lists(ctx, extension))
+        && cla_cl_passes(ctx, what);
 }
 
 /* "without half arithmetic, sub-group reductions" */
@@ -163,11 +159,13 @@ static void name_missing(clattn_device_info *info)
 
 void cla_cl_probe(clattn_ctx *ctx, cla_dev *dev)
 {
-    const probe fp16 = { "probe_fp16", &cla_src_probe_fp16, "-cl-std=CL1.2", { 1.5f, 0.25f }, 1 };
-    const probe fp64 = { "probe_fp64", &cla_src_probe_fp64, "-cl-std=CL1.2", { 1.5f, 0x1p-40f },
-                         1 };
-    const probe subgroups = { "probe_subgroups", &cla_src_probe_subgroups, "-cl-std=CL2.0",
-                              { 1.5f }, 16 };
+    const cla_probe fp16 = { "probe_fp16", { &cla_src_prelude_clh, &cla_src_probe_fp16 },
+                             "-cl-std=CL1.2", { 1.5f, 0.25f }, 1 };
+    const cla_probe fp64 = { "probe_fp64", { &cla_src_prelude_clh, &cla_src_probe_fp64 },
+                             "-cl-std=CL1.2", { 1.5f, 0x1p-40f }, 1 };
+    const cla_probe subgroups = { "probe_subgroups",
+                                  { &cla_src_prelude_clh, &cla_src_probe_subgroups },
+                                  "-cl-std=CL2.0", { 1.5f }, 16 };
     clattn_device_info *info = &dev->info;
     info->usable = info->usable && probe_base(ctx, info);
     if (!info->usable)
@@ -177,5 +175,6 @@ void cla_cl_probe(clattn_ctx *ctx, cla_dev *dev)
     info->subgroups = has(ctx, "cl_khr_subgroups", &subgroups);
     dev->caps = (info->fp16 ? CLA_CAP_FP16 : 0) | (info->fp64 ? CLA_CAP_FP64 : 0)
               | (info->subgroups ? CLA_CAP_SUBGROUPS : 0);
+    cla_cl_probe_tile(ctx, dev);
     name_missing(info);
 }

@@ -112,7 +112,7 @@ def test_devices(cli):
         assert device["index"] == i
         for key in ("name vendor platform driver version compute_units max_work_group local_bytes "
                     "global_bytes max_alloc_bytes usable fp16 fp64 subgroups denormals "
-                    "why_not").split():
+                    "matrix_f16 matrix_bf16 why_not").split():
             assert key in device, key
     text = cli("devices").stdout
     for device in devices:
