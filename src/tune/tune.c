@@ -280,7 +280,7 @@ static bool cut_short(const tuning *t, const cla_search_result *result)
     const cla_search_limits limits = cla_search_limits_of(t->effort);
     const struct clattn_tune_params *p = t->params;
     return result->end == CLA_END_STOPPED
-           || (result->end == CLA_END_BUDGET
+           || (result->end == CLA_END_BUDGET && result->evals < limits.evals
                && ((p->max_evals > 0 && p->max_evals < limits.evals)
                    || (p->max_seconds > 0 && p->max_seconds < limits.seconds)));
 }
