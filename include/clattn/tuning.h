@@ -161,7 +161,8 @@ struct clattn_tune_params {
      * NULL: in this process; what brings it down is left alone after the second time.
      */
     const char *worker, *worker_argument;
-    double worker_seconds; /**< without an answer: the candidate hangs; 0: 30 */
+    double worker_seconds; /**< without an answer: the candidate hangs; 0: 30. A worker has 20
+                                times as long to start, at most a minute */
     uint64_t seed;         /**< of the search and the data */
     clattn_tune_fn progress;
     void *user;

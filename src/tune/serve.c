@@ -13,22 +13,36 @@
 
 enum { SOCKET = 0 };
 
-static bool open_bench(const cla_message_open *m, clattn_ctx **ctx, cla_bench *bench, char *why,
-                       size_t size)
+/* Of size CLA_WHY, and there as long as the context: only the log is told why there is none. */
+static void keep_error(void *why, clattn_log_level level, const char *line)
+{
+    (void)level; /* nothing but errors passes */
+    snprintf(why, CLA_WHY, "in the worker: %s", line);
+}
+
+static bool open_ctx(const cla_message_open *m, clattn_ctx **ctx, char *why)
+{
+    snprintf(why, CLA_WHY, "the worker cannot open device %s", m->device);
+    if (clattn_ctx_create(clattn_ctx_params(.device = m->device, .num_threads = m->threads,
+                                            .log = keep_error, .log_user = why),
+                          ctx)
+        != CLATTN_OK)
+        return false;
+    if (strcmp((*ctx)->dev.info.name, m->name) == 0)
+        return true;
+    snprintf(why, CLA_WHY, "device %s is %.100s in the worker", m->device, (*ctx)->dev.info.name);
+    return false;
+}
+
+static bool open_bench(const cla_message_open *m, clattn_ctx **ctx, cla_bench *bench, char *why)
 {
     const cla_op *op = cla_op_find(m->op);
-    snprintf(why, size, "the worker cannot open device %s", m->device);
-    if (!op || !op->tuning
-        || clattn_ctx_create(clattn_ctx_params(.device = m->device, .num_threads = m->threads), ctx)
-               != CLATTN_OK)
+    snprintf(why, CLA_WHY, "the worker does not know %.31s", m->op);
+    if (!op || !op->tuning || !open_ctx(m, ctx, why))
         return false;
-    if (strcmp((*ctx)->dev.info.name, m->name) != 0) {
-        snprintf(why, size, "device %s is %.100s in the worker", m->device, (*ctx)->dev.info.name);
-        return false;
-    }
     if (cla_bench_make(*ctx, op, m->problem.bytes, m->seed, bench) == CLATTN_OK)
         return true;
-    snprintf(why, size, "%.200s", clattn_error(*ctx));
+    snprintf(why, CLA_WHY, "in the worker: %.200s", clattn_error(*ctx));
     return false;
 }
 
@@ -58,7 +72,7 @@ int clattn_tune_worker(void)
     if (cla_wire_receive(SOCKET, CLA_MESSAGE_OPEN, &open, sizeof open, -1) != CLA_WIRE_OK
         || strncmp(open.build, cla_wire_build(), sizeof open.build) != 0)
         return 1;
-    ready.ready = open_bench(&open, &ctx, &bench, ready.why_not, sizeof ready.why_not);
+    ready.ready = open_bench(&open, &ctx, &bench, ready.why_not);
     bool connected = cla_wire_send(SOCKET, CLA_MESSAGE_READY, &ready, sizeof ready);
     while (connected && ready.ready
            && cla_wire_receive(SOCKET, CLA_MESSAGE_TRY, &m, sizeof m, -1) == CLA_WIRE_OK)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -14,7 +15,8 @@
 
 enum { MAX_DEATHS = 3 };
 
-#define START_SECONDS 60.0 /* a driver's first start, and probing */
+#define START_SECONDS 60.0 /* at most: a driver's first start, and probing */
+#define START_ANSWERS 20   /* and no longer than so many answers */
 #define LEAVE_SECONDS 2.0  /* to end by itself */
 
 extern char **environ;
@@ -84,7 +86,8 @@ static bool greet(cla_worker *w, char *why, size_t size)
     cla_message_ready ready;
     cla_wire_status s = CLA_WIRE_GONE;
     if (cla_wire_send(w->fd, CLA_MESSAGE_OPEN, &w->open, sizeof w->open))
-        s = cla_wire_receive(w->fd, CLA_MESSAGE_READY, &ready, sizeof ready, START_SECONDS);
+        s = cla_wire_receive(w->fd, CLA_MESSAGE_READY, &ready, sizeof ready,
+                             fmin(START_SECONDS, START_ANSWERS * w->patience));
     if (s != CLA_WIRE_OK) {
         snprintf(why, size, "%.150s %s", w->path, faults[s]);
         return false;
@@ -115,7 +118,7 @@ bool cla_worker_start(cla_worker *w, char *why, size_t size)
     }
     if (greet(w, why, size))
         return true;
-    discard(w);
+    cla_worker_stop(w);
     return false;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every OpenCL call fails once where something outlives the call: KV caches, tuning results,
- * compiled programs on disk. test_fault_states LAYER
+ * Every OpenCL call fails once where something outlives the call: KV caches, compiled programs on
+ * disk. test_fault_states LAYER
  */
 #define _XOPEN_SOURCE 700
 #include <clattn/tuning.h>
@@ -291,86 +291,6 @@ START_TEST(layers)
 }
 END_TEST
 
-/* ---- tuning ---- */
-
-typedef struct tune_walk {
-    clattn_ctx *own; /* as many programs stay in a context as candidates were tried */
-    clattn_buffer *buffer[4];
-    clattn_plan *plan;
-    clattn_tune_report report;
-} tune_walk;
-
-static void forget_results(void)
-{
-    clattn_results *results;
-    OK(NULL, clattn_results_open(true, &results));
-    OK(NULL, clattn_results_clear(results, NULL));
-    clattn_results_close(&results);
-}
-
-static void make_plan(void *user)
-{
-    static const int64_t shape[] = { 1, 1, 3, 4 };
-    tune_walk *w = user;
-    clattn_tensor t[4];
-    OK(NULL, fault_open(&w->own));
-    for (int i = 0; i < 4; i++) {
-        OK(w->own, clattn_buffer_create(w->own, 48, &w->buffer[i]));
-        t[i] = clattn_tensor_of_buffer(w->buffer[i], CLATTN_F32, 4, shape);
-    }
-    OK(w->own, clattn_plan_attention(
-                w->own, clattn_attention_params(.q = t[0], .k = t[1], .v = t[2], .o = t[3]),
-                &w->plan));
-}
-
-static clattn_status tune(void *user)
-{
-    tune_walk *w = user;
-    return clattn_plan_tune(w->plan, clattn_tune_params(.effort = CLATTN_EFFORT_QUICK,
-                                                        .max_evals = 2, .max_seconds = 1,
-                                                        .again = true), &w->report);
-}
-
-/* A device that fails is no wrong result: nothing may be put aside for it. */
-static void check_tuned(void *user, clattn_status status)
-{
-    const tune_walk *w = user;
-    if (status != CLATTN_OK)
-        return;
-    ck_assert_msg(w->report.quarantined == 0, "%s: %d configurations are in quarantine",
-                  compare_label_text(), w->report.quarantined);
-    ck_assert_msg(w->report.best_us > 0 || w->report.note[0] || w->report.rejected > 0,
-                  "%s: nothing was found, and nobody says why", compare_label_text());
-}
-
-static void free_plan(void *user)
-{
-    tune_walk *w = user;
-    clattn_plan_destroy(&w->plan);
-    for (int i = 0; i < 4; i++)
-        clattn_buffer_destroy(&w->buffer[i]);
-    clattn_ctx_destroy(&w->own);
-    forget_results();
-}
-
-START_TEST(tuning)
-{
-    static const char *const entries[] = { "clCreateBuffer", "clCreateKernel", "clFinish",
-                                           "clEnqueueNDRangeKernel", "clEnqueueReadBuffer" };
-    tune_walk w;
-    char name[96];
-    make_plan(&w);
-    OK(w.own, tune(&w));
-    free_plan(&w);
-    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
-        snprintf(name, sizeof name, "tuning, %s", entries[i]);
-        fault_walk_run(&(fault_walk){ .name = name, .before = make_plan, .act = tune,
-                                      .check = check_tuned, .after = free_plan, .user = &w,
-                                      .only = entries[i], .leaps = true });
-    }
-}
-END_TEST
-
 /* ---- compiled programs on disk ---- */
 
 static clattn_status open_only(void *user)
@@ -440,7 +360,6 @@ static Suite *suite(void)
 
     tcase_add_test(t, caches);
     tcase_add_test(t, layers);
-    tcase_add_test(t, tuning);
     tcase_add_test(t, programs);
     suite_add_tcase(s, t);
     return s;
