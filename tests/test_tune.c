@@ -18,10 +18,15 @@
 #include "cpu/layout.h"
 #include "plan.h"
 #include "suite.h"
+#include "tune/stopwatch.h"
 #include "tune/store.h"
 
 /* What planted() does, by tunables of attn_native; from the environment, so that workers know. */
 enum { HONEST, WRONG, UNWRITTEN, STRAY, BEHIND, UNSTABLE, CRASHES, HANGS, SLEEPS };
+
+enum { RIVALS = 16 };
+
+#define RIVAL_SECONDS 1.5
 
 static char self[4096];
 
@@ -237,14 +242,21 @@ START_TEST(goes_on_where_it_was)
 }
 END_TEST
 
-/* A tuner in another process, killed at a random moment. */
-static void run_and_kill(long ms)
+/* This program again, as another process. */
+static pid_t run_self(const char *argument)
 {
     const pid_t pid = fork();
     if (pid == 0) {
-        execl(self, self, "tune", (char *)NULL);
+        execl(self, self, argument, (char *)NULL);
         _exit(127);
     }
+    return pid;
+}
+
+/* A tuner that is killed at a random moment. */
+static void run_and_kill(long ms)
+{
+    const pid_t pid = run_self("tune");
     nap(ms);
     kill(pid, SIGKILL);
     ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
@@ -274,6 +286,59 @@ START_TEST(survives_being_killed)
     ck_assert_str_eq(r.note, "");
     ck_assert_int_gt(r.known, 0);      /* what was timed before a kill was not lost */
     ck_assert_int_le(48 - r.legal, 2); /* put aside is what ran at two kills, no more */
+    job_close(&j);
+    forget();
+}
+END_TEST
+
+/* Tunes when nobody else does, and uses what there is, for a while. */
+static int run_rival(void)
+{
+    const double end = cla_seconds() + RIVAL_SECONDS;
+    while (cla_seconds() < end) {
+        job j;
+        clattn_plan_info info;
+        job_open(&j, 1);
+        const clattn_status s = clattn_plan_tune(
+            j.plan, clattn_tune_params(.effort = CLATTN_EFFORT_EXHAUSTIVE, .max_seconds = 0.1),
+            NULL);
+        const bool good = (s == CLATTN_OK || strstr(clattn_error(j.ctx), "another process"))
+                          && clattn_plan_describe(j.plan, &info) == CLATTN_OK
+                          && clattn_plan_run(j.plan) == CLATTN_OK;
+        if (!good)
+            fprintf(stderr, "%s\n", clattn_error(j.ctx));
+        job_close(&j);
+        if (!good)
+            return 1;
+    }
+    return 0;
+}
+
+/* Many at once, and half of them are killed at any moment: nobody fails, and nothing is broken. */
+START_TEST(rivals_and_kills)
+{
+    pid_t pids[RIVALS];
+    plant(SLEEPS);
+    for (int i = 0; i < RIVALS; i++)
+        pids[i] = run_self("rival");
+    for (int i = 0; i < RIVALS; i += 2) {
+        nap((long)(suite_seed() * 7919 * (uint64_t)(i + 1) % 200));
+        kill(pids[i], SIGKILL);
+    }
+    for (int i = 0; i < RIVALS; i++) {
+        int status;
+        ck_assert_int_eq(waitpid(pids[i], &status, 0), pids[i]);
+        ck_assert_msg(i % 2 == 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0),
+                      "process %d: status 0x%x", i, (unsigned)status);
+    }
+    unsetenv("PLANTED");
+    job j;
+    job_open(&j, 1);
+    struct clattn_tune_params p = { .effort = CLATTN_EFFORT_EXHAUSTIVE, .max_seconds = 60 };
+    const clattn_tune_report r = tune(&j, &p);
+    ck_assert_int_eq(r.end, CLATTN_TUNE_COMPLETE);
+    ck_assert_str_eq(r.note, "");
+    ck_assert_int_gt(r.known, 0);
     job_close(&j);
     forget();
 }
@@ -315,7 +380,10 @@ START_TEST(no_worker)
         job j;
         job_open(&j, 1);
         ck_assert_int_eq(
-            clattn_plan_tune(j.plan, clattn_tune_params(.worker = paths[i], .again = true), NULL),
+            clattn_plan_tune(j.plan,
+                             clattn_tune_params(.worker = paths[i], .worker_seconds = 0.1,
+                                                .again = true),
+                             NULL),
             CLATTN_ERR_DEVICE);
         ck_assert_ptr_nonnull(strstr(clattn_error(j.ctx), paths[i]));
         job_close(&j);
@@ -347,6 +415,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, the_deadly_are_put_aside, CRASHES, HANGS + 1);
     tcase_add_test(t, goes_on_where_it_was);
     tcase_add_test(t, survives_being_killed);
+    tcase_add_test(t, rivals_and_kills);
     tcase_add_test(t, tunes_at_first_use);
     tcase_add_test(t, no_worker);
     tcase_add_test(t, refuses);
@@ -360,6 +429,8 @@ int main(int argc, char **argv)
         return clattn_tune_worker();
     if (argc == 2 && strcmp(argv[1], "tune") == 0)
         return run_tuner();
+    if (argc == 2 && strcmp(argv[1], "rival") == 0)
+        return run_rival();
     const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     self[n > 0 ? n : 0] = '\0';
     suite_begin();
