@@ -13,7 +13,8 @@ static const struct usage usage = {
         "time that the flops or the bytes alone would take at the multiply-add rate and the read\n"
         "bandwidth that are measured in the same run, or given. --shape, --dtype and --kernel may\n"
         "be repeated: all combinations of one shape are timed in turns, so that they can be\n"
-        "compared on a busy machine. What is bound by memory takes turns on copies of its\n"
+        "compared on a busy machine; so is, with --untuned, what would run without results of\n"
+        "tuning, stored or shipped. What is bound by memory takes turns on copies of its\n"
         "tensors, enough to overflow the caches: `rotated` says how many.\n"
         "`clattn bench OP --help` lists the options of OP.\n",
     .after = "example:\n"
@@ -29,7 +30,8 @@ struct bench {
     struct texts shapes, dtypes, kernels;
     int64_t seed;
     double seconds;
-    struct session session;
+    bool compare;
+    struct session session, untuned; /* untuned: with compare */
     struct peaks peaks;
 };
 
@@ -49,21 +51,24 @@ static int parse_kernels(void *target, const char *name, const char *value)
     return code == EXIT_OK ? parse_texts(target, name, value) : code;
 }
 
-/* Every combination of dtype and kernel. */
+/* Every combination of dtype and kernel; to compare, the one without tuning comes first. */
 static int open_works(struct bench *b, struct work *works, int *count)
 {
-    const int kernels = b->kernels.n ? b->kernels.n : 1, n = b->dtypes.n * kernels;
+    const int first = b->compare ? 1 : 0, kernels = b->kernels.n ? b->kernels.n : 1;
+    const int n = first + b->dtypes.n * kernels;
 
     if (n > MAX_ITEMS)
         return fail(EXIT_USAGE, "%d combinations of --dtype and --kernel, at most %d can be timed",
                     n, MAX_ITEMS);
     for (int i = 0; i < n; i++) {
-        struct bench_item item = { .kernel = b->kernels.n ? b->kernels.text[i % kernels] : NULL,
+        const int k = i < first ? 0 : i - first;
+        struct bench_item item = { .kernel = b->kernels.n ? b->kernels.text[k % kernels] : NULL,
                                    .seed = (uint64_t)b->seed };
-        parse_dtype(&item.dtype, "dtype", b->dtypes.text[i / kernels]);
+        parse_dtype(&item.dtype, "dtype", b->dtypes.text[k / kernels]);
         works[i] = (struct work){ 0 };
         *count = i + 1;
-        const int code = b->op->bench->open(b->state, &item, &works[i], &b->session);
+        const int code = b->op->bench->open(b->state, &item, &works[i],
+                                            i < first ? &b->untuned : &b->session);
         if (code != EXIT_OK)
             return code;
     }
@@ -94,7 +99,7 @@ static int time_works(struct bench *b, struct work *works, int n, struct timing 
     if (code == EXIT_OK)
         code = rotate(b, works, n);
     if (code == EXIT_OK)
-        code = measure_works(&b->session, n, works, b->seconds, timing);
+        code = measure_works(n, works, b->seconds, timing);
     return code == EXIT_OK ? measure_peaks(&b->session, n, works, timing, &b->peaks) : code;
 }
 
@@ -105,7 +110,8 @@ static void print_works(struct bench *b, const char *shape, const struct work *w
 
     b->op->bench->describe(b->state, flags, sizeof flags);
     for (int i = 0; i < n; i++) {
-        const struct performance p = { b->op->name, shape, flags, &works[i], timing[i], b->peaks };
+        const struct performance p = { b->op->name, shape, flags, &works[i], timing[i], b->peaks,
+                                       b->compare && i > 0 };
         performance_print(&p, b->common.json);
     }
 }
@@ -127,6 +133,15 @@ static int bench_shape(struct bench *b, const char *shape)
     return code;
 }
 
+static int open_sessions(struct bench *b)
+{
+    struct common untuned = b->common;
+    const int code = session_open(&b->session, &b->common);
+
+    untuned.effort = CLATTN_EFFORT_OFF;
+    return code == EXIT_OK && b->compare ? session_open(&b->untuned, &untuned) : code;
+}
+
 /* Every shape is checked before the first is timed. */
 static int bench_all(struct bench *b)
 {
@@ -136,12 +151,15 @@ static int bench_all(struct bench *b)
         return usage_error(&usage, "bench needs --shape");
     if (!b->dtypes.n)
         b->dtypes = (struct texts){ 1, { "f32" } };
+    if (b->compare && (b->dtypes.n > 1 || b->kernels.n > 1))
+        return usage_error(&usage, "--untuned compares one dtype and one kernel at a time");
     for (int i = 0; i < b->shapes.n && code == EXIT_OK; i++)
         code = b->op->bench->set_shape(b->state, b->shapes.text[i]);
     if (code == EXIT_OK)
-        code = session_open(&b->session, &b->common);
+        code = open_sessions(b);
     for (int i = 0; i < b->shapes.n && code == EXIT_OK; i++)
         code = bench_shape(b, b->shapes.text[i]);
+    session_close(&b->untuned);
     session_close(&b->session);
     return code;
 }
@@ -154,6 +172,8 @@ static int run_op(const struct op *op, void *state, int argc, char **argv)
         { "dtype", 0, "T", "storage: f32, f16 or bf16 (default f32)", parse_dtypes, &b.dtypes },
         { "kernel", 0, "NAME", "a name of `clattn kernels`; default: the dispatcher's choice",
           parse_kernels, &b.kernels },
+        { "untuned", 0, NULL, "time the choice without results of tuning too, in turns",
+          parse_flag, &b.compare },
         OPTION_DEVICE(b.common),
         { "seconds", 0, "S", "how long each is timed at least (default 0.5)", parse_seconds,
           &b.seconds },

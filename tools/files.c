@@ -38,7 +38,7 @@ static int run_twice(struct work *w, struct performance *p)
     const int code = work_run(w);
     const double us = now_us() - start;
 
-    p->timing = (struct timing){ us, us, 1 };
+    p->timing = (struct timing){ us, us, 1, 1 };
     return code == EXIT_OK ? measure_peaks(w->session, 1, w, &p->timing, &p->peaks) : code;
 }
 

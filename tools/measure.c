@@ -13,7 +13,7 @@ enum { MIN_SAMPLES = 7, MAX_SAMPLES = 4000, MAX_BATCH = 2000, MAX_PEAKS = 5 };
 
 static const double BATCH_US = 1e3; /* shorter than this, the clock and the wait would count */
 
-static int run_batch(struct session *s, struct work *work, int batch, double *us)
+static int run_batch(struct work *work, int batch, double *us)
 {
     const double start = now_us();
     clattn_status status = CLATTN_OK;
@@ -21,19 +21,19 @@ static int run_batch(struct session *s, struct work *work, int batch, double *us
     for (int i = 0; i < batch && status == CLATTN_OK; i++)
         status = work_queue(work);
     if (status == CLATTN_OK)
-        status = clattn_finish(s->ctx);
+        status = clattn_finish(work->session->ctx);
     *us = (now_us() - start) / batch;
-    return status == CLATTN_OK ? EXIT_OK : session_fail(s, status);
+    return status == CLATTN_OK ? EXIT_OK : session_fail(work->session, status);
 }
 
 /* Warms up, then says how many runs make a batch. */
-static int find_batch(struct session *s, struct work *work, int *batch)
+static int find_batch(struct work *work, int *batch)
 {
     double us;
-    int code = run_batch(s, work, 1, &us);
+    int code = run_batch(work, 1, &us);
 
     for (*batch = 1; code == EXIT_OK; *batch *= 2) {
-        code = run_batch(s, work, *batch, &us);
+        code = run_batch(work, *batch, &us);
         if (us * *batch >= BATCH_US || *batch * 2 > MAX_BATCH)
             break;
     }
@@ -47,11 +47,22 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void summarise(double *samples, int n, struct timing *out)
+/* Sorts them. */
+static double median(double *x, int n)
 {
-    qsort(samples, (size_t)n, sizeof samples[0], by_value);
+    qsort(x, (size_t)n, sizeof x[0], by_value);
+    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+/* Sorts samples; first: those of the first work, in the order of the turns; ratios: room for n. */
+static void summarise(double *samples, const double *first, double *ratios, int n,
+                      struct timing *out)
+{
+    for (int i = 0; i < n; i++)
+        ratios[i] = first[i] / samples[i];
+    out->ratio = median(ratios, n);
+    out->median_us = median(samples, n);
     out->min_us = samples[0];
-    out->median_us = n % 2 ? samples[n / 2] : (samples[n / 2 - 1] + samples[n / 2]) / 2;
     out->runs = n;
 }
 
@@ -59,15 +70,15 @@ static void summarise(double *samples, int n, struct timing *out)
  * samples[MAX_SAMPLES * i + round], batch[i]. Should the time not be over with the last of them,
  * the rounds start again over the first ones.
  */
-static int sample(struct session *s, int n, struct work *works, const int *batch, double seconds,
-                  double *samples, int *rounds)
+static int sample(int n, struct work *works, const int *batch, double seconds, double *samples,
+                  int *rounds)
 {
     const double start = now_us();
     int round = 0;
 
     for (*rounds = 0; *rounds < MIN_SAMPLES || now_us() - start < seconds * 1e6 * n;) {
         for (int i = 0; i < n; i++) {
-            const int code = run_batch(s, &works[i], batch[i], &samples[MAX_SAMPLES * i + round]);
+            const int code = run_batch(&works[i], batch[i], &samples[MAX_SAMPLES * i + round]);
             if (code != EXIT_OK)
                 return code;
         }
@@ -77,19 +88,18 @@ static int sample(struct session *s, int n, struct work *works, const int *batch
     return EXIT_OK;
 }
 
-int measure_works(struct session *s, int n, struct work *works, double seconds,
-                  struct timing *out)
+int measure_works(int n, struct work *works, double seconds, struct timing *out)
 {
-    double *samples = calloc((size_t)n * MAX_SAMPLES, sizeof *samples);
+    double *samples = calloc(((size_t)n + 1) * MAX_SAMPLES, sizeof *samples);
     int *batch = calloc((size_t)n, sizeof *batch);
     int rounds = 0, code = samples && batch ? EXIT_OK : fail(EXIT_INPUT, "out of memory");
 
     for (int i = 0; i < n && code == EXIT_OK; i++)
-        code = find_batch(s, &works[i], &batch[i]);
+        code = find_batch(&works[i], &batch[i]);
     if (code == EXIT_OK)
-        code = sample(s, n, works, batch, seconds, samples, &rounds);
-    for (int i = 0; i < n && code == EXIT_OK; i++)
-        summarise(samples + MAX_SAMPLES * i, rounds, &out[i]);
+        code = sample(n, works, batch, seconds, samples, &rounds);
+    for (int i = n - 1; i >= 0 && code == EXIT_OK; i--) /* the first is needed to the last */
+        summarise(samples + MAX_SAMPLES * i, samples, samples + MAX_SAMPLES * n, rounds, &out[i]);
     free(samples);
     free(batch);
     return code;
@@ -157,6 +167,8 @@ static void print_json(const struct performance *p, const struct rates *r)
     json_number(o, "rotated", (double)p->work->copies);
     json_number(o, "median_us", p->timing.median_us);
     json_number(o, "min_us", p->timing.min_us);
+    if (p->compared)
+        json_number(o, "ratio", p->timing.ratio);
     json_number(o, "flops", info->flops);
     json_number(o, "bytes", info->bytes);
     json_number(o, "intensity", info->intensity);
@@ -190,6 +202,8 @@ static void print_text(const struct performance *p, const struct rates *r)
                time_text(p->timing.min_us), p->timing.runs, rotated);
     else
         printf("  time    %s (second run)\n", time_text(p->timing.median_us));
+    if (p->compared)
+        printf("  gain    %.3f times as fast as untuned, median of the turns\n", p->timing.ratio);
     printf("  rate    %.1f GFLOP/s, %.2f GB/s\n", r->gflops, r->gbytes_per_s);
     printf("  floor   %s, %s bound (this device: %.0f GFLOP/s, %.1f GB/s): %.1f %% reached%s\n",
            time_text(r->floor.us), floor_bound(&r->floor), p->peaks.gflops, p->peaks.gbytes_per_s,

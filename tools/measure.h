@@ -8,14 +8,14 @@
 struct timing {
     double median_us, min_us;
     int runs; /* timed samples; each is the mean of a batch of at least 1 ms */
+    double ratio; /* of the first work's time to this one's: median over the turns */
 };
 
 /*
- * Times n works of a session in turns, so that whatever disturbs the machine disturbs all of them:
- * at least 7 samples each, and about so many seconds.
+ * Times n works in turns, so that whatever disturbs the machine disturbs all of them: at least 7
+ * samples each, and about so many seconds.
  */
-int measure_works(struct session *s, int n, struct work *works, double seconds,
-                  struct timing *out);
+int measure_works(int n, struct work *works, double seconds, struct timing *out);
 
 /*
  * Measures what the device can reach, and again while a work was faster than its floor: nothing
@@ -29,6 +29,7 @@ struct performance {
     const struct work *work;
     struct timing timing;
     struct peaks peaks;
+    bool compared; /* with the first work: the report says the ratio */
 };
 
 /* One JSON object on a line, or a block of text. */

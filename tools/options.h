@@ -65,7 +65,8 @@ struct peaks {
 struct common {
     const char *device, *kernel;
     clattn_dtype dtype;
-    struct peaks peaks; /* zeros: to be measured */
+    struct peaks peaks;   /* zeros: to be measured */
+    clattn_effort effort; /* of the context */
     bool json, verbose;
 };
 

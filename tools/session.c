@@ -29,7 +29,8 @@ int session_open(struct session *s, const struct common *common)
     *s = (struct session){ .given = common->peaks };
     const clattn_status status = clattn_ctx_create(
         clattn_ctx_params(.device = common->device, .log = hear, .log_user = s,
-                          .log_level = common->verbose ? CLATTN_LOG_DEBUG : CLATTN_LOG_WARN),
+                          .log_level = common->verbose ? CLATTN_LOG_DEBUG : CLATTN_LOG_WARN,
+                          .effort = common->effort),
         &s->ctx);
     if (status != CLATTN_OK)
         return *fail_text() ? exit_code(status)

@@ -79,6 +79,18 @@ def test_combinations(cli):
     assert "median" in text and "floor" in text and "workspace" in text
 
 
+def test_untuned(cli):
+    """bench times the choice without results of tuning in turns with the one they lead to."""
+    shape = ("--shape", "1,8,8,64,64,16", "--device", "cpu")
+    untuned, tuned = cli.json_lines("bench", "attention", *shape, "--untuned")
+    assert untuned["origin"] == "estimate" and "ratio" not in untuned, untuned
+    assert tuned["runs"] == untuned["runs"] and tuned["ratio"] > 0, tuned
+    text = cli("bench", "attention", *shape, "--untuned").stdout
+    assert text.count("as fast as untuned") == 1, text
+    cli.refuses("bench", "attention", *shape, "--untuned", "--dtype", "f32", "--dtype", "f16",
+                code=USAGE, says="one dtype")
+
+
 def test_rotation(cli):
     """bench rotates copies of what memory bounds, and only of that."""
     few, many = cli.json_lines("bench", "project", "--shape", "1,64,128", "--shape",
@@ -200,8 +212,8 @@ def test_opencl(cli):
     return None
 
 
-TESTS = [test_fields, test_given, test_combinations, test_rotation, test_cost_variants,
-         test_cost_decode, test_cost_others, test_usage, test_opencl]
+TESTS = [test_fields, test_given, test_combinations, test_untuned, test_rotation,
+         test_cost_variants, test_cost_decode, test_cost_others, test_usage, test_opencl]
 
 if __name__ == "__main__":
     main(TESTS, __doc__)
