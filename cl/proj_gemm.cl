@@ -6,15 +6,16 @@
  *
  * A work-group computes BR rows by BC slots. Tiles of x and w pass through local memory, stored
  * with M outermost; each work-item keeps MR x NC sums, in 4 x 4 blocks so that it reads float4 and
- * no two work-items of a row of the tile meet in a bank. The next tile is on its way while this one
- * is used.
+ * no two work-items of a row of the tile meet in a bank. While one pair of tiles is used, the next
+ * is on its way into the other. Where the tiles are too few for the device, M is split into parts,
+ * whose sums go to the workspace for proj_merge.
  *
  * Tunables    TX, TY work-items along slots and rows, NC slots and MR rows of each (multiples of
- *             4), BK columns of x in a tile (a multiple of 4)
+ *             4), BK columns of x in a tile (a multiple of 4), SPLIT parts of M
  * Constants   see proj.clh
- * Launch      (TX TY * tiles of slots over all parts, tiles of rows), groups of TX TY
- * Local       BK * (BR + BC + 8) floats
- * Numerics    f32, each sum in order of M
+ * Launch      (TX TY * tiles of slots over all parts * tiles of rows, splits), groups of TX TY
+ * Local       2 BK * (BR + BC + 8) floats
+ * Numerics    f32, each sum in order of M; parts in proj_merge
  */
 #define WG (TX * TY)
 #define BR (TY * MR)
@@ -25,47 +26,73 @@
 #define NX (BR * KQ / WG) /* float4 that a work-item brings into a tile */
 #define NW (BC * KQ / WG)
 
+/* Tiles of rows that take turns before the next tile of slots: both stay in the cache. */
+#define BAND 8
+
 /* Element e of a tile, in float4 along M: neighbours lie along the contiguous axis. */
 #define X_R(e) ((e) / KQ)
 #define X_Q(e) ((e) % KQ)
 #define W_C(e) (W_ALONG == ALONG_K ? (e) % BC : (e) / KQ)
 #define W_Q(e) (W_ALONG == ALONG_K ? (e) / BC : (e) % KQ)
 
-FN float4 x_quad(__global const void *x, size_t at, int m, int M)
+FN float x_or_0(__global const void *x, size_t at, int m, int end)
 {
-    if (m + 4 <= M)
-        return load4(IN_TYPE, x, at + m);
-    float4 q = (float4)(0.0f);
-    if (m < M)
-        q.x = load(IN_TYPE, x, at + m);
-    if (m + 1 < M)
-        q.y = load(IN_TYPE, x, at + m + 1);
-    if (m + 2 < M)
-        q.z = load(IN_TYPE, x, at + m + 2);
-    return q;
+    return m < end ? load(IN_TYPE, x, at + m) : 0.0f;
 }
 
-FN float4 w_quad(const part *p, weights w, int m, int M)
+FN float w_or_0(const part *p, weights w, int m, int end)
 {
-    if (m + 4 <= M)
-        return weight4(p, w, m);
-    float4 q = (float4)(0.0f);
-    if (m < M)
-        q.x = weight(p, w, m);
-    if (m + 1 < M)
-        q.y = weight(p, w, m + 1);
-    if (m + 2 < M)
-        q.z = weight(p, w, m + 2);
-    return q;
+    return m < end ? weight(p, w, m) : 0.0f;
+}
+
+/* This work-item's share of the tiles from column m of x on; 0 from end on. */
+FN void fetch(const part *p, __global const void *x, const size_t *x_at, const weights *w_at, int m,
+              int end, int is_aligned, float4 *x_next, float4 *w_next)
+{
+    const int lid = (int)get_local_id(0);
+
+    if (is_aligned && m + BK <= end) {
+#pragma unroll
+        for (int i = 0; i < NX; i++)
+            x_next[i] = load4_aligned(IN_TYPE, x, x_at[i] + m + X_Q(lid + i * WG) * 4);
+#pragma unroll
+        for (int i = 0; i < NW; i++)
+            w_next[i] = weight4_aligned(p, w_at[i], m + W_Q(lid + i * WG) * 4);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < NX; i++) {
+        const int k = m + X_Q(lid + i * WG) * 4;
+        x_next[i] = (float4)(x_or_0(x, x_at[i], k, end), x_or_0(x, x_at[i], k + 1, end),
+                             x_or_0(x, x_at[i], k + 2, end), x_or_0(x, x_at[i], k + 3, end));
+    }
+#pragma unroll
+    for (int i = 0; i < NW; i++) {
+        const int k = m + W_Q(lid + i * WG) * 4;
+        w_next[i] = (float4)(w_or_0(p, w_at[i], k, end), w_or_0(p, w_at[i], k + 1, end),
+                             w_or_0(p, w_at[i], k + 2, end), w_or_0(p, w_at[i], k + 3, end));
+    }
 }
 
 /* Four columns of M of one row of x or column of w go to four rows of the tile. */
-FN void put_quad(__local float *tile, int ld, int q, int i, float4 v)
+FN void put_column(__local float *tile, int ld, int q, int i, float4 v)
 {
     tile[(4 * q) * ld + i] = v.x;
     tile[(4 * q + 1) * ld + i] = v.y;
     tile[(4 * q + 2) * ld + i] = v.z;
     tile[(4 * q + 3) * ld + i] = v.w;
+}
+
+FN void put_tiles(__local float4 *xs, __local float4 *ws, const float4 *x_next,
+                  const float4 *w_next)
+{
+    const int lid = (int)get_local_id(0);
+#pragma unroll
+    for (int i = 0; i < NX; i++)
+        put_column((__local float *)xs, LDX * 4, X_Q(lid + i * WG), X_R(lid + i * WG), x_next[i]);
+#pragma unroll
+    for (int i = 0; i < NW; i++)
+        put_column((__local float *)ws, LDW * 4, W_Q(lid + i * WG), W_C(lid + i * WG), w_next[i]);
 }
 
 FN void add_tile(__local const float4 *xs, __local const float4 *ws, int tx, int ty, float4 *sums)
@@ -96,65 +123,58 @@ FN void add_tile(__local const float4 *xs, __local const float4 *ws, int tx, int
 REQD_WG(WG, 1, 1)
 __kernel void proj_gemm(PROJ_ARGS)
 {
-    __local float4 xs[BK * LDX], ws[BK * LDW];
+    __local float4 xs[2 * BK * LDX], ws[2 * BK * LDW];
     const int lid = (int)get_local_id(0), tx = lid % TX, ty = lid / TX;
-    const int row0 = (int)get_group_id(1) * BR;
-    int tile = (int)get_group_id(0);
+    const int group = (int)get_group_id(0), columns = ALL_TILES(BC);
+    const int row_tile0 = group / (columns * BAND) * BAND, in_band = group % (columns * BAND);
+    const int band = min(TILES(rows, BR) - row_tile0, BAND);
+    const int row0 = (row_tile0 + in_band % band) * BR;
+    int tile = in_band / band;
     SELECT_PART(p, tile, BC)
     const int slot0 = tile * BC;
+    const int split = (int)get_group_id(1), begin = split * split_m;
+    const int end = splits > 1 ? min(begin + split_m, M) : M;
+    const int is_aligned = columns_aligned(&p) && ROWS_ALIGNED;
 
     size_t x_at[NX];
     weights w_at[NW];
     float4 x_next[NX], w_next[NW], sums[MR * NC / 4];
 #pragma unroll
-    for (int i = 0; i < NX; i++) {
+    for (int i = 0; i < NX; i++)
         x_at[i] = X_ROW(row0 + X_R(lid + i * WG));
-        x_next[i] = x_quad(x, x_at[i], X_Q(lid + i * WG) * 4, M);
-    }
 #pragma unroll
-    for (int i = 0; i < NW; i++) {
+    for (int i = 0; i < NW; i++)
         w_at[i] = weights_of(&p, slot0 + W_C(lid + i * WG));
-        w_next[i] = w_quad(&p, w_at[i], W_Q(lid + i * WG) * 4, M);
-    }
 #pragma unroll
     for (int i = 0; i < MR * NC / 4; i++)
         sums[i] = (float4)(0.0f);
 
-    for (int m = 0; m < M; m += BK) {
-#pragma unroll
-        for (int i = 0; i < NX; i++)
-            put_quad((__local float *)xs, LDX * 4, X_Q(lid + i * WG), X_R(lid + i * WG), x_next[i]);
-#pragma unroll
-        for (int i = 0; i < NW; i++)
-            put_quad((__local float *)ws, LDW * 4, W_Q(lid + i * WG), W_C(lid + i * WG), w_next[i]);
-        barrier(CLK_LOCAL_MEM_FENCE);
-#pragma unroll
-        for (int i = 0; i < NX; i++)
-            x_next[i] = x_quad(x, x_at[i], m + BK + X_Q(lid + i * WG) * 4, M);
-#pragma unroll
-        for (int i = 0; i < NW; i++)
-            w_next[i] = w_quad(&p, w_at[i], m + BK + W_Q(lid + i * WG) * 4, M);
-        add_tile(xs, ws, tx, ty, sums);
+    for (int m = begin - BK; m < end; m += BK) { /* the first round only fetches */
+        const int now = (m - begin + BK) / BK % 2, next = 1 - now;
+        fetch(&p, x, x_at, w_at, m + BK, end, is_aligned, x_next, w_next);
+        if (m >= begin)
+            add_tile(xs + now * BK * LDX, ws + now * BK * LDW, tx, ty, sums);
+        put_tiles(xs + next * BK * LDX, ws + next * BK * LDW, x_next, w_next);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 
 #pragma unroll
     for (int j = 0; j < NC / 4; j++) {
         const int slot = slot0 + (j * TX + tx) * 4;
-        const pair q0 = pair_of(&p, slot), q1 = pair_of(&p, slot + 2);
-        const float f0 = column_factor(&p, weights_of(&p, slot));
-        const float f1 = column_factor(&p, weights_of(&p, slot + 1));
-        const float f2 = column_factor(&p, weights_of(&p, slot + 2));
-        const float f3 = column_factor(&p, weights_of(&p, slot + 3));
+        quad q;
+        if (slot >= p.out)
+            continue;
+        set_quad(&q, &p, slot);
 #pragma unroll
         for (int i = 0; i < MR; i++) {
             const int row = row0 + (i / 4 * TY + ty) * 4 + i % 4, b = row / N, n = row % N;
             const float4 s = sums[i * (NC / 4) + j];
             if (row >= rows)
                 continue;
-            const long position = POSITION(b, n);
-            put_pair(&p, q0, b, n, position, s.x * f0, s.y * f1);
-            put_pair(&p, q1, b, n, position, s.z * f2, s.w * f3);
+            if (splits > 1)
+                vstore4(s, SUMS_AT(split, row, p.quads_before + slot / 4), work + work_sums);
+            else
+                put_quad(&p, &q, b, n, POSITION(b, n), s);
         }
     }
 }

@@ -68,6 +68,7 @@ static void rebase(void *problem, int64_t floats)
     cla_proj *p = problem;
     p->work_w += floats;
     p->work_x += floats;
+    p->work_sums += floats;
 }
 
 static bool in_place(const cla_slot *output, const cla_slot *input)

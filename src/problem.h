@@ -130,6 +130,8 @@ typedef struct cla_proj {
 
     /* Set by bind() from a configuration. Offsets count floats in work. */
     int64_t work_w, work_x; /* packed weights and rows */
+    int64_t work_sums;      /* sums of parts of M, see SUMS_AT in cl/proj.clh */
+    int32_t splits, split_m; /* parts that M is split into, 1: not split; columns of one */
 } cla_proj;
 
 /* Rotary embedding. Axes of x and y: stride[0] = batch, [1] = row, [2] = head. */

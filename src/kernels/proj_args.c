@@ -21,7 +21,8 @@ const cla_arg cla_proj_args[] = {
     PART(0), PART(1), PART(2),
     I64(x.offset), I64(x.stride[0]), I64(x.stride[1]), I64(starts.offset), I64(start),
     I64(cached.offset), I64(table.offset), I64(table.stride[0]), I64(work_w), I64(work_x),
-    I32(page_shift), I32(last_page), I32(N), I32(M), I32(rows),
+    I64(work_sums), I32(page_shift), I32(last_page), I32(N), I32(M), I32(rows), I32(splits),
+    I32(split_m),
     { CLA_ARG_END, 0 },
 };
 

@@ -115,7 +115,9 @@ static cla_merge merge_of(const variant *v)
 static cla_proj projection_of(const variant *v)
 {
     const clattn_dtype type = (clattn_dtype)v->type;
-    return sample_projection(512, type, v->extras ? CLATTN_I4 : type, v->extras);
+    cla_proj p = sample_projection(512, type, v->extras ? CLATTN_I4 : type, v->extras);
+    p.splits = 2; /* so that the kernel that joins parts comes up */
+    return p;
 }
 
 /* Bound, because helpers are compiled with what their owner's configuration says. */
