@@ -10,7 +10,7 @@
 
 /* ---- one tensor ---- */
 
-enum { MAX_NAME = 128 };
+enum { MAX_NAME = 128, SQUARE = 16 };
 
 /* The same weights are stored with and without the name of the class that holds them. */
 static const clm_stored *find(const clm_model *m, const char *name)
@@ -42,30 +42,69 @@ static bool upload(clm_model *m, const clm_stored *t, clattn_tensor *out, clm_fa
 static bool place(clm_model *m, const clm_stored *t, clattn_tensor *out, clm_fault *f)
 {
     const bool native = clattn_ctx_device(m->ctx)->type == CLATTN_DEVICE_NATIVE;
-    m->weight_bytes += t->bytes;
     if (!native || (uintptr_t)t->data % clattn_dtype_size(t->dtype) != 0)
         return upload(m, t, out, f);
     *out = clattn_tensor_of_host(t->data, t->dtype, t->rank, t->shape);
     return true;
 }
 
-/* A tensor that must be there, with these lengths. */
-static bool take(clm_model *m, const char *name, int rank, int64_t rows, int64_t columns,
-                 clattn_tensor *out, clm_fault *f)
+/* to[column][row] = from[row][column], by squares, so that both are gone through by cache lines. */
+static inline void swap_axes(char *to, const char *from, size_t rows, size_t columns,
+                             const size_t size)
+{
+    for (size_t row = 0; row < rows; row += SQUARE)
+        for (size_t column = 0; column < columns; column += SQUARE)
+            for (size_t c = column; c < columns && c < column + SQUARE; c++)
+                for (size_t r = row; r < rows && r < row + SQUARE; r++)
+                    memcpy(to + (c * rows + r) * size, from + (r * columns + c) * size, size);
+}
+
+/* A matrix with its axes swapped. */
+static bool place_swapped(clm_model *m, const clm_stored *t, clattn_tensor *out, clm_fault *f)
+{
+    const size_t rows = (size_t)t->shape[0], columns = (size_t)t->shape[1];
+    clm_stored swapped = *t;
+    char *data = malloc(t->bytes);
+    if (!data)
+        return clm_out_of_memory(f);
+    if (clattn_dtype_size(t->dtype) == 4)
+        swap_axes(data, t->data, rows, columns, 4);
+    else
+        swap_axes(data, t->data, rows, columns, 2);
+    swapped.shape[0] = t->shape[1];
+    swapped.shape[1] = t->shape[0];
+    swapped.data = data;
+    const bool ok = upload(m, &swapped, out, f);
+    free(data);
+    return ok;
+}
+
+/* The tensor that must be there, with these lengths; NULL and the fault otherwise. */
+static const clm_stored *need(clm_model *m, const char *name, int rank, int64_t rows,
+                              int64_t columns, clm_fault *f)
 {
     const int64_t want[2] = { rows, columns };
     const clm_stored *t = find(m, name);
+    bool ok = true;
     if (!t)
-        return clm_fail(f, "%s has no tensor %s", m->weights.name, name);
-    if (t->dtype == CLATTN_NONE)
-        return clm_fail(f, "%s is neither F32, F16 nor BF16", name);
-    if (t->rank != rank)
-        return clm_fail(f, "%s has %d axes, needs %d", name, t->rank, rank);
-    for (int i = 0; i < rank; i++)
+        ok = clm_fail(f, "%s has no tensor %s", m->weights.name, name);
+    else if (t->dtype == CLATTN_NONE)
+        ok = clm_fail(f, "%s is neither F32, F16 nor BF16", name);
+    else if (t->rank != rank)
+        ok = clm_fail(f, "%s has %d axes, needs %d", name, t->rank, rank);
+    for (int i = 0; i < rank && ok; i++)
         if (t->shape[i] != want[i])
-            return clm_fail(f, "axis %d of %s has length %lld; config.json says %lld", i, name,
-                            (long long)t->shape[i], (long long)want[i]);
-    return place(m, t, out, f);
+            ok = clm_fail(f, "axis %d of %s has length %lld; config.json says %lld", i, name,
+                          (long long)t->shape[i], (long long)want[i]);
+    m->weight_bytes += ok ? t->bytes : 0;
+    return ok ? t : NULL;
+}
+
+static bool take(clm_model *m, const char *name, int rank, int64_t rows, int64_t columns,
+                 clattn_tensor *out, clm_fault *f)
+{
+    const clm_stored *t = need(m, name, rank, rows, columns, f);
+    return t && place(m, t, out, f);
 }
 
 /* ---- pieces ---- */
@@ -97,19 +136,20 @@ static bool take_norm(clm_model *m, const char *module, clm_norm *out, clm_fault
            && take_vector(m, module, is_old ? "beta" : "bias", m->config.M, &out->bias, f);
 }
 
-/* BERT stores [out][in]; GPT-2 stores [in][out], which is the same tensor with its axes swapped. */
+/*
+ * BERT stores [out][in]; GPT-2 stores [in][out]. One row, as in decoding, is multiplied at the
+ * speed of reading the weights, and these are read fastest when each output's lie together.
+ */
 static bool take_linear(clm_model *m, const char *module, int64_t in, int64_t out_width,
                         clm_linear *out, clm_fault *f)
 {
     char name[MAX_NAME];
     const bool swapped = m->config.family == CLM_GPT2;
     make_name(name, "%s.weight", module);
-    if (!take(m, name, 2, swapped ? in : out_width, swapped ? out_width : in, &out->w, f)
-        || !take_vector(m, module, "bias", out_width, &out->bias, f))
-        return false;
-    if (swapped)
-        out->w = clattn_tensor_swap(out->w, 0, 1);
-    return true;
+    const clm_stored *w =
+        need(m, name, 2, swapped ? in : out_width, swapped ? out_width : in, f);
+    return w && (swapped ? place_swapped : place)(m, w, &out->w, f)
+           && take_vector(m, module, "bias", out_width, &out->bias, f);
 }
 
 /* ---- GPT-2 ---- */

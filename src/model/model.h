@@ -44,8 +44,9 @@ typedef struct clm_model {
 } clm_model;
 
 /*
- * Reads config.json and the weights. These stay as they are stored: mapped on the native
- * CPU, copied to any other device. *out is NULL on failure; the context must outlive the model.
+ * Reads config.json and the weights, which keep their type. On the native CPU they stay where the
+ * file is mapped, unless GPT-2 has them the wrong way round; any other device gets a copy.
+ * *out is NULL on failure; the context must outlive the model.
  */
 bool clm_model_open(clattn_ctx *ctx, const char *dir, clm_model **out, clm_fault *f);
 
