@@ -8,7 +8,8 @@
  * Both are f32. Panels of one head follow each other; panel_of() says where a sequence starts.
  *
  * Tunables    none
- * Constants   see attn.clh
+ * Constants   HEAD_DIM, VALUE_DIM, KV_TYPE, RAGGED, HAS_LENGTHS, PAGED: few of attn.clh, so that
+ *             many kernels have it in common
  * Launch      (work-items that share the panels of a head, Hk, B), work-groups of 1
  * Local       none
  * Numerics    exact

@@ -7,7 +7,8 @@
 enum { BR, NV, MB, KEYS };
 
 extern const cla_blob cla_src_kv_clh;
-extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_cpu_clh,
+extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh;
+extern const cla_blob cla_src_attn_panel_cpu_clh, cla_src_attn_cpu_clh,
     cla_src_argmax_clh, cla_src_argmax_cpu_clh;
 extern const cla_blob cla_src_argmax_prefill_cpu;
 extern const cla_blob cla_src_vec16_clh;
@@ -81,7 +82,7 @@ const cla_kernel cla_kernel_argmax_prefill_cpu = {
     .revision = 1,
     .stage = CLA_STAGE_ARGMAX,
     .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_vec16_clh,
-               &cla_src_attn_cpu_clh,
+               &cla_src_attn_panel_cpu_clh, &cla_src_attn_cpu_clh,
                &cla_src_argmax_clh, &cla_src_argmax_cpu_clh, &cla_src_argmax_prefill_cpu },
     .tunables = {
         [BR] = { "BR", { 4, 6, 12 }, 4 },

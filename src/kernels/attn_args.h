@@ -25,14 +25,16 @@ static inline size_t cla_attn_chunk_bytes(int BR, int BC, int DC)
 /* Above the portable kernels on CPUs only: a GPU keeps the registers of a row in memory. */
 int cla_attn_priority_cpu(const cla_dev *dev, const void *problem);
 
-/* For cla_kernel.constants: where values lie and go; with the rest of cl/attn.clh and kv.clh. */
-#define CLA_ATTN_VALUE_CONSTANTS                            \
+/* For cla_kernel.constants: where keys and values lie; where results go; all of cl/attn.clh. */
+#define CLA_ATTN_KV_CONSTANTS                               \
     { "VALUE_DIM", offsetof(cla_attn, Dv) },                \
     { "KV_TYPE", offsetof(cla_attn, kv_type) },             \
-    { "OUT_TYPE", offsetof(cla_attn, out_type) },           \
     { "RAGGED", offsetof(cla_attn, ragged) },               \
     { "HAS_LENGTHS", offsetof(cla_attn, has_lengths) },     \
     { "PAGED", offsetof(cla_attn, paged) }
+#define CLA_ATTN_VALUE_CONSTANTS                            \
+    { "OUT_TYPE", offsetof(cla_attn, out_type) },           \
+    CLA_ATTN_KV_CONSTANTS
 #define CLA_ATTN_CONSTANTS                                  \
     { "HEAD_DIM", offsetof(cla_attn, D) },                  \
     { "IN_TYPE", offsetof(cla_attn, in_type) },             \

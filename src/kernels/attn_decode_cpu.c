@@ -5,7 +5,8 @@
 enum { RB, KEYS };
 
 extern const cla_blob cla_src_kv_clh;
-extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_cpu_clh;
+extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh;
+extern const cla_blob cla_src_attn_panel_cpu_clh, cla_src_attn_cpu_clh;
 extern const cla_blob cla_src_attn_rows_cpu_clh, cla_src_attn_decode_cpu;
 extern const cla_blob cla_src_vec16_clh;
 extern const cla_kernel cla_kernel_attn_decode_cpu, cla_kernel_attn_merge;
@@ -98,7 +99,7 @@ const cla_kernel cla_kernel_attn_decode_cpu = {
     .revision = 1,
     .stage = CLA_STAGE_ATTENTION,
     .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_vec16_clh,
-               &cla_src_attn_cpu_clh,
+               &cla_src_attn_panel_cpu_clh, &cla_src_attn_cpu_clh,
                &cla_src_attn_rows_cpu_clh, &cla_src_attn_decode_cpu },
     .tunables = {
         [RB] = { "RB", { 1, 2, 4, 8 }, 1 },

@@ -3,7 +3,7 @@
 #include "attn_args.h"
 
 extern const cla_blob cla_src_kv_clh;
-extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_cpu_clh;
+extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_panel_cpu_clh;
 extern const cla_blob cla_src_attn_pack_cpu;
 extern const cla_blob cla_src_vec16_clh;
 extern const cla_kernel cla_kernel_attn_pack_cpu;
@@ -32,9 +32,8 @@ const cla_kernel cla_kernel_attn_pack_cpu = {
     .revision = 1,
     .stage = CLA_STAGE_HELPER,
     .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_vec16_clh,
-               &cla_src_attn_cpu_clh,
-               &cla_src_attn_pack_cpu },
-    .constants = { CLA_ATTN_CONSTANTS },
+               &cla_src_attn_panel_cpu_clh, &cla_src_attn_pack_cpu },
+    .constants = { { "HEAD_DIM", offsetof(cla_attn, D) }, CLA_ATTN_KV_CONSTANTS },
     .args = cla_attn_args,
     .ok = ok,
     .geometry = geometry,

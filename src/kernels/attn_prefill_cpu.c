@@ -6,7 +6,8 @@
 enum { BR, NV, BK, MB };
 
 extern const cla_blob cla_src_kv_clh;
-extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_cpu_clh;
+extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh;
+extern const cla_blob cla_src_attn_panel_cpu_clh, cla_src_attn_cpu_clh;
 extern const cla_blob cla_src_attn_prefill_cpu;
 extern const cla_blob cla_src_vec16_clh;
 extern const cla_kernel cla_kernel_attn_pack_cpu, cla_kernel_attn_prefill_cpu;
@@ -85,7 +86,7 @@ const cla_kernel cla_kernel_attn_prefill_cpu = {
     .revision = 1,
     .stage = CLA_STAGE_ATTENTION,
     .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_vec16_clh,
-               &cla_src_attn_cpu_clh,
+               &cla_src_attn_panel_cpu_clh, &cla_src_attn_cpu_clh,
                &cla_src_attn_prefill_cpu },
     .tunables = {
         [BR] = { "BR", { 4, 6, 12 }, 4 },
