@@ -11,6 +11,7 @@
 #include "sample_linear.h"
 #include "sample_projection.h"
 #include "sample_row.h"
+#include "sample_tile.h"
 #include "suite.h"
 
 /* ---- by themselves ---- */
@@ -197,7 +198,11 @@ static void make_sample(const cla_kernel *k, sample *p)
     case CLA_STAGE_ROPE: p->rope = sample_rope(CLATTN_F32, true); break;
     case CLA_STAGE_ROWWISE: p->rowwise = sample_rowwise(CLATTN_F32, true); break;
     case CLA_STAGE_EMBEDDING: p->embedding = sample_embedding(CLATTN_F32, true); break;
-    default: p->attention = sample_attention(48, 40); break;
+    default:
+        p->attention = sample_attention(48, 40);
+        if (sample_is_tiled(k))
+            p->attention.in_type = p->attention.kv_type = p->attention.out_type = CLATTN_F16;
+        break;
     }
 }
 

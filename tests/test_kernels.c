@@ -17,6 +17,7 @@
 
 #include "compare.h"
 #include "kernel_walk.h"
+#include "sample_tile.h"
 #include "storage.h"
 #include "suite.h"
 
@@ -117,17 +118,28 @@ static const attn_spec cache_shapes[] = {
     { CACHE, .name = "f32 cache, one row", .B = 4, .Nq = 1, .kv = CLATTN_F32 },
 };
 
+/* One program for kernels over tiles, with what no shape above brings to 16 bits. */
+static const attn_spec tile_shape = {
+    ALL_OPTIONS, .name = "bf16 pages, all options", .B = 4, .Hq = 4, .Hk = 2, .Nq = 19, .D = 40,
+    .Dv = 24, .in = CLATTN_BF16, .kv = CLATTN_BF16, .page_rows = 16, .lens_k = lens_pages,
+    .lse = true, .window = true, .left = 100, .right = 0,
+};
+
 static void check_config(void *user, const cla_kernel *kernel, const void *problem, const int *t)
 {
     kernel_run_attention(suite_ctx(), kernel, user, problem, t);
 }
 
-/* Matrix units are for bf16 alone, and for all of that; other kernels refuse nothing. */
+/* AMX is for bf16 alone, tiles are for f16 and bf16, q, k, v and o alike; other kernels refuse
+ * nothing. */
 static bool takes(const cla_kernel *kernel, const attn_spec *spec)
 {
-    return !(kernel->needs & CLA_CAP_AMX)
-        || (spec->in == CLATTN_BF16 && (spec->out == CLATTN_NONE || spec->out == CLATTN_BF16)
-            && (spec->kv == CLATTN_NONE || spec->kv == CLATTN_BF16));
+    const bool alike = (spec->out == CLATTN_NONE || spec->out == spec->in)
+                    && (spec->kv == CLATTN_NONE || spec->kv == spec->in);
+    if (kernel->needs & CLA_CAP_AMX)
+        return alike && spec->in == CLATTN_BF16;
+    return !sample_is_tiled(kernel)
+        || (alike && (spec->in == CLATTN_F16 || spec->in == CLATTN_BF16));
 }
 
 /* Returns how many configurations ran: what a kernel takes, it runs, but a share may have none. */
@@ -152,8 +164,12 @@ START_TEST(configurations)
     const cla_kernel *kernel = scope.list.kernel[_i];
     int ran = 0;
 
-    for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
-        ran += check_shape(kernel, config_shapes[i], scope.pairs);
+    for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++) {
+        attn_spec spec = config_shapes[i];
+        if (sample_is_tiled(kernel))
+            spec.in = CLATTN_F16;
+        ran += check_shape(kernel, spec, scope.pairs);
+    }
     for (size_t i = 0; i < sizeof native_config_shapes / sizeof native_config_shapes[0]; i++)
         if (cla_kernel_is_native(kernel))
             ran += check_shape(kernel, native_config_shapes[i], scope.pairs);
@@ -191,6 +207,8 @@ START_TEST(caches)
         check_shape(kernel, cache_config_shapes[i], cover);
     for (size_t i = 0; i < sizeof cache_shapes / sizeof cache_shapes[0]; i++)
         check_shape(kernel, cache_shapes[i], kernel_walk_default);
+    if (sample_is_tiled(kernel))
+        check_shape(kernel, tile_shape, kernel_walk_default);
 }
 END_TEST
 

@@ -18,6 +18,7 @@
 #include "sample_linear.h"
 #include "sample_projection.h"
 #include "sample_row.h"
+#include "sample_tile.h"
 #include "suite.h"
 
 static kernel_list kernels;
@@ -48,6 +49,10 @@ static void check_attention(const cla_kernel *kernel, attn_spec spec, bool safe)
     attn_run run;
 
     kernel_wants(kernel, &spec);
+    if (sample_is_tiled(kernel)) {
+        spec.in = spec.in == CLATTN_BF16 ? CLATTN_BF16 : CLATTN_F16;
+        spec.kv = CLATTN_NONE;
+    }
     attn_data *data = attn_data_make(&spec, suite_seed());
     attn_run_make(&run, ctx, data);
     compare_label("%s, %s", kernel->name, spec.name);
