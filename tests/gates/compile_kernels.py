@@ -2,12 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiles every kernel for devices that are not here: compile_kernels.py GATE DUMP_KERNELS
 
-GATE     lint, dg2, pvc (Intel, ocloc), gfx90a, gfx1030 (AMD, clang), sm_80 (NVIDIA, clang)
-Writes TAP. A gate whose compiler is not installed is skipped.
+GATE     lint, dg2, pvc (Intel, ocloc), gfx90a, gfx1030, gfx1100 (AMD, clang), sm_80 (NVIDIA,
+         clang), sm_75, sm_120 (NVIDIA, clang and ptxas)
+Writes TAP. A gate whose compiler is not installed is skipped. Kernels over the matrix tile are
+compiled for the engine of the device, and what the compiler tells of registers, spills and local
+memory stands in their lines.
 """
 import glob
 import os
+import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,6 +21,18 @@ SECONDS = 120
 CLANGS = ["clang-15"] + [f"clang-{n}" for n in range(21, 13, -1) if n != 15] + ["clang"]
 DEVICE_LIBS = ["/usr/lib/*/amdgcn/bitcode", "/usr/lib/llvm-*/lib/clang/*/amdgcn/bitcode",
                "/usr/lib/llvm-*/lib/clang/*/lib/amdgcn/bitcode", "/opt/rocm*/amdgcn/bitcode"]
+# The folder of dump_kernels with what is for the engine of a device.
+ENGINES = {"sm_75": "mma_k8", "sm_80": "mma_k16", "sm_120": "mma_k16", "gfx90a": "mfma",
+           "gfx1100": "wmma_gfx11", "dg2": "dpas_8", "pvc": "dpas_16"}
+# These compile nothing else: another device of their kind does.
+ONLY_ENGINE = ("sm_75", "sm_120", "gfx1100")
+# ocloc takes a second for each, so these two share the files of a kernel: every sixth from one,
+# the guesses of one dtype or two, or the largest tiles of another. AMD and NVIDIA have them all.
+FIRST = {"dg2": 0, "pvc": 4}
+# Where a fragment that leaves registers is a failure.
+NO_SPILLS = ("sm_75", "sm_80", "sm_120", "gfx90a")
+PTXAS = [shutil.which("ptxas"), "/usr/local/cuda/bin/ptxas"]
+HERE = os.path.dirname(os.path.abspath(__file__))
 PROBE = "kernel void probe(global float *x) { x[0] = exp(x[0]); }\n"
 
 
@@ -60,10 +77,35 @@ def intel_gate(device, folder):
         raise Skip("ocloc is not installed")
 
     def compile_kernel(source, options):
-        command = ["ocloc", "compile", "-file", source, "-device", device, "-out_dir",
-                   os.path.join(folder, "out"), "-options", " ".join(options)]
-        return call(command)
+        out = os.path.join(folder, "out")
+        command = ["ocloc", "compile", "-file", source, "-device", device, "-out_dir", out,
+                   "-options", " ".join(options)]
+        good, text = call(command)
+        stem = os.path.join(out, os.path.basename(source)[:-len(".cl")])
+        binaries = glob.glob(f"{glob.escape(stem)}_*.bin")
+        return good, text + (intel_facts(binaries[0]) if good and binaries else "")
     return compile_kernel
+
+
+def intel_facts(path):
+    """Memory of a work-item beside registers, and local memory, from the tokens of a kernel."""
+    with open(path, "rb") as f:
+        data = f.read()
+    start = data.find(b"CTNI")  # of a program in the older of two formats
+    if start < 0:
+        return "its format tells no memory\n"
+    at = start + 28 + struct.unpack_from("<I", data, start + 24)[0]
+    name, tokens, *heaps = struct.unpack_from("<6I", data, at + 12)
+    at += 40 + name + sum(heaps)
+    bytes_of = {15: 0, 18: 0, 38: 0}  # local memory, spilled registers, arrays of a work-item
+    end = at + tokens
+    while at + 8 <= end:
+        token, size = struct.unpack_from("<2I", data, at)
+        if token in bytes_of:
+            bytes_of[token] = struct.unpack_from("<I", data, at + (20 if token == 38 else 12))[0]
+        at += max(size, 8)
+    return (f"{bytes_of[18]} bytes of registers spilled, {bytes_of[38]} of arrays in memory, "
+            f"{bytes_of[15]} local\n")
 
 
 def undefined_symbols(path):
@@ -73,8 +115,31 @@ def undefined_symbols(path):
     return [row[7] for row in rows if len(row) > 7 and row[6] == "UND"]
 
 
+def amd_facts(text):
+    """What the remarks of clang say, in one line."""
+    found = {name: number for name, number in re.findall(r"remark: +([^:\[]+?)(?: \[[^]]*\])?: "
+                                                         r"(\d+)", text)}
+    if "VGPRs" not in found:
+        return ""
+    return (f"{found['VGPRs']} + {found.get('AGPRs', 0)} registers, "
+            f"{found.get('VGPRs Spill', 'unknown')} spilled, {found['ScratchSize']} bytes scratch, "
+            f"{found['LDS Size']} local\n")
+
+
+def bare_amd_gate(chip, folder):
+    """Without a device library: the code alone, whose builtins nobody defines."""
+    arguments = ["-x", "cl", "-target", "amdgcn-amd-amdhsa", f"-mcpu={chip}", "-nogpulib", "-c",
+                 "-O3"]
+    clang = find_clang(folder, arguments)
+    if not clang:
+        raise Skip(f"no clang that knows {chip} is installed")
+    return lambda source, options: call([clang, *arguments, *options, source, "-o",
+                                         f"{source}.{chip}.o"])
+
+
 def amd_gate(chip, folder):
-    arguments = ["-x", "cl", "-target", "amdgcn-amd-amdhsa", f"-mcpu={chip}", "-c", "-O3"]
+    arguments = ["-x", "cl", "-target", "amdgcn-amd-amdhsa", f"-mcpu={chip}", "-c", "-O3",
+                 "-Rpass-analysis=kernel-resource-usage"]
     for library in sorted(path for pattern in DEVICE_LIBS for path in glob.glob(pattern)):
         with_library = [*arguments, f"--rocm-device-lib-path={library}"]
         clang = find_clang(folder, with_library)
@@ -87,18 +152,43 @@ def amd_gate(chip, folder):
         out = f"{source}.{chip}.o"
         good, text = call([clang, *with_library, *options, source, "-o", out])
         missing = undefined_symbols(out) if good else []
-        return good and not missing, text + "".join(f"undefined: {name}\n" for name in missing)
+        text += "".join(f"undefined: {name}\n" for name in missing)
+        return good and not missing, amd_facts(text) if good and not missing else text
     return compile_kernel
 
 
 def nvidia_gate(chip, folder):
+    """PTX by clang, of kernels for the engine machine code by ptxas if it is here."""
+    ptxas = next((path for path in PTXAS if path and os.path.exists(path)), None)
+    if chip in ONLY_ENGINE and not ptxas:
+        raise Skip("ptxas is not installed")
+    if ptxas and chip not in call([ptxas, "--help"])[1]:
+        raise Skip(f"this ptxas does not know {chip}")
+    front = "sm_75" if chip == "sm_75" else "sm_80"
     arguments = ["-x", "cl", "-target", "nvptx64-nvidia-nvcl", "-Xclang", "-target-cpu", "-Xclang",
-                 chip, "-S", "-O3"]
+                 front, "-Xclang", "-target-feature", "-Xclang", "+ptx70", "-S", "-O3"]
     clang = find_clang(folder, arguments)
     if not clang:
         raise Skip("no clang that writes PTX is installed")
-    return lambda source, options: call([clang, *arguments, *options, source, "-o",
-                                         f"{source}.ptx"])
+
+    def compile_kernel(source, options):
+        out = f"{source}.ptx"
+        finish = ptxas and os.path.basename(os.path.dirname(source)) == ENGINES[chip]
+        builtins = ["-include", os.path.join(HERE, "nvidia_builtins.cl")] if finish else []
+        good, text = call([clang, *arguments, *builtins, *options, source, "-o", out])
+        if not good or not finish:
+            return good, text
+        good, text = call([ptxas, f"-arch={chip}", "-v", out, "-o", f"{out}.o"])
+        return good, nvidia_facts(text) if good else text
+    return compile_kernel
+
+
+def nvidia_facts(text):
+    registers, spilled, local = (re.search(pattern, text) for pattern in
+                                 (r"Used (\d+) registers", r"(\d+) bytes spill stores",
+                                  r"(\d+) bytes smem"))
+    return (f"{registers.group(1)} registers, {spilled.group(1)} bytes spilled, "
+            f"{local.group(1) if local else 0} local\n")
 
 
 def make_gate(name, folder):
@@ -107,6 +197,8 @@ def make_gate(name, folder):
         return lint_gate(folder)
     if name in ("dg2", "pvc"):
         return intel_gate(name, folder)
+    if name in ONLY_ENGINE and name.startswith("gfx"):
+        return bare_amd_gate(name, folder)
     if name.startswith("gfx"):
         return amd_gate(name, folder)
     if name.startswith("sm_"):
@@ -114,10 +206,25 @@ def make_gate(name, folder):
     sys.exit(__doc__)
 
 
+def files_of(folder, *kinds):
+    return sorted(path for kind in kinds for path in glob.glob(os.path.join(folder, kind, "*.cl")))
+
+
+def every_sixth(files, first):
+    """Of the files of each kernel every sixth, at least one."""
+    kernels = {}
+    for path in files:
+        kernels.setdefault(os.path.basename(path).split(".")[0], []).append(path)
+    return [path for all_of in kernels.values() for path in all_of[first::6] or all_of[-1:]]
+
+
 def sources_of(gate, folder):
     """Kernels that only a CPU would run go through the lint alone."""
-    kinds = ("gpu", "cpu") if gate == "lint" else ("gpu",)
-    return sorted(path for kind in kinds for path in glob.glob(os.path.join(folder, kind, "*.cl")))
+    engine = files_of(folder, ENGINES[gate]) if gate in ENGINES else []
+    if gate in ONLY_ENGINE:
+        return engine
+    portable = files_of(folder, "gpu", "cpu") if gate == "lint" else files_of(folder, "gpu")
+    return engine + (every_sixth(portable, FIRST[gate]) if gate in FIRST else portable)
 
 
 def read_options(source):
@@ -137,6 +244,11 @@ def run_gate(gate, dump_kernels, folder):
     for number, source in enumerate(sources, 2):
         options = read_options(source)
         good, text = compile_kernel(source, options)
+        tiled = gate in ENGINES and os.path.basename(os.path.dirname(source)) == ENGINES[gate]
+        if good and tiled:
+            told = text.strip().splitlines()[-1:]
+            print(f"# {gate}: {told[0] if told else 'the compiler tells nothing'}")
+            good = gate not in NO_SPILLS or bool(re.search(r"\b0 (bytes )?spilled", text))
         print(f"{'ok' if good else 'not ok'} {number} - {os.path.basename(source)}", flush=True)
         if not good:
             failed = True

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writes every OpenCL kernel as it would be built for a few problems, into the folders of its
- * argument: gpu/ for kernels that are meant for GPUs, cpu/ for the others. X.cl is the source,
- * X.options the option string. The compile gates and the lint work from these files, so they need
- * no OpenCL device. A kernel that no problem here brings up is a failure.
+ * argument: gpu/ for kernels that are meant for GPUs, cpu/ for the others, and one for each matrix
+ * engine with the kernels over its tile. X.cl is the source, X.options the option string. The
+ * compile gates and the lint work from these files, so they need no OpenCL device. A kernel that no
+ * problem here brings up is a failure.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +16,11 @@
 #include "../support/sample_linear.h"
 #include "../support/sample_projection.h"
 #include "../support/sample_row.h"
-#include "kernel.h"
+#include "../support/sample_tile.h"
+#include "kernels/tile_parts.h"
+#include "plan.h"
+
+extern const cla_blob cla_src_prelude_clh, cla_src_probe_tile;
 
 typedef struct variant {
     const char *name;
@@ -26,6 +31,13 @@ typedef struct variant {
 static const variant variants[] = {
     { "f32", 64, 64, CLATTN_F32, 0 },
     { "f16", 128, 128, CLATTN_F16, 0 },
+    { "bf16all", 40, 72, CLATTN_BF16, 1 },
+};
+
+/* The dtypes and widths of kernels over the matrix tile. */
+static const variant tile_variants[] = {
+    { "f16d64", 64, 64, CLATTN_F16, 0 },
+    { "f16d128", 128, 128, CLATTN_F16, 0 },
     { "bf16all", 40, 72, CLATTN_BF16, 1 },
 };
 
@@ -45,7 +57,26 @@ static const target targets[] = {
       { .info = { .type = CLATTN_DEVICE_CPU, .name = "gate", .compute_units = 4,
                   .max_work_group = 4096, .local_bytes = 256u << 10, .global_bytes = 4u << 30,
                   .max_alloc_bytes = 1u << 30, .usable = true },
+        .vector_floats = 16,
         .max_items = { 4096, 4096, 4096 } } },
+};
+
+/* GPUs with a matrix engine. */
+#define ENGINE(where, engine, caps_, local)                                                    \
+    { where,                                                                                   \
+      { .info = { .type = CLATTN_DEVICE_GPU, .name = "gate", .compute_units = 64,              \
+                  .max_work_group = 1024, .local_bytes = local, .global_bytes = 4u << 30,      \
+                  .max_alloc_bytes = 1u << 30, .usable = true },                               \
+        .caps = caps_, .tile = engine, .max_items = { 1024, 1024, 64 } } }
+#define BOTH (CLA_CAP_MATRIX_F16 | CLA_CAP_MATRIX_BF16)
+static const target engines[] = {
+    ENGINE("mma_k8", CLA_TILE_MMA_K8, CLA_CAP_MATRIX_F16, 48u << 10),
+    ENGINE("mma_k16", CLA_TILE_MMA_K16, BOTH, 48u << 10),
+    ENGINE("wmma_gfx11", CLA_TILE_WMMA_GFX11, BOTH, 64u << 10),
+    ENGINE("wmma_gfx12", CLA_TILE_WMMA_GFX12, BOTH, 64u << 10),
+    ENGINE("mfma", CLA_TILE_MFMA, BOTH, 64u << 10),
+    ENGINE("dpas_8", CLA_TILE_DPAS_8, BOTH, 64u << 10),
+    ENGINE("dpas_16", CLA_TILE_DPAS_16, BOTH, 128u << 10),
 };
 
 enum { OPTIONS = 1024 };
@@ -63,7 +94,7 @@ static cla_view view(int32_t dtype, int32_t heads, int32_t rows, int32_t width)
                        .stride = { heads * head, head, width, 1 } };
 }
 
-static cla_attn attention_of(const variant *v)
+static cla_attn attention_of(const variant *v, bool tiled)
 {
     cla_attn p;
     memset(&p, 0, sizeof p);
@@ -76,7 +107,7 @@ static cla_attn attention_of(const variant *v)
     p.D = v->D;
     p.Dv = v->Dv;
     p.in_type = p.out_type = v->type;
-    p.kv_type = v->extras ? CLATTN_I4 : v->type;
+    p.kv_type = v->extras && !tiled ? CLATTN_I4 : v->type;
     p.has_lengths = p.paged = v->extras;
     p.bias_type = v->extras ? v->type : CLATTN_F32;
     p.has_mask = p.has_bias = p.has_alibi = p.has_sinks = p.has_softcap = v->extras;
@@ -112,10 +143,11 @@ static cla_merge merge_of(const variant *v)
 }
 
 /* With extras the weights are quantised, else as x. */
-static cla_proj projection_of(const variant *v)
+static cla_proj projection_of(const variant *v, bool tiled)
 {
     const clattn_dtype type = (clattn_dtype)v->type;
-    cla_proj p = sample_projection(512, type, v->extras ? CLATTN_I4 : type, v->extras);
+    const clattn_dtype weights = v->extras && !tiled ? CLATTN_I4 : type;
+    cla_proj p = sample_projection(512, type, weights, v->extras);
     p.splits = 2; /* so that the kernel that joins parts comes up */
     return p;
 }
@@ -134,7 +166,7 @@ static cla_linear linear_of(const variant *v, const cla_kernel *owner)
     return p;
 }
 
-static void write_file(const char *path, const cla_kernel *kernel, const char *options)
+static void write_file(const char *path, const cla_blob *const *parts, const char *options)
 {
     char name[512];
     FILE *f;
@@ -142,9 +174,9 @@ static void write_file(const char *path, const cla_kernel *kernel, const char *o
     snprintf(name, sizeof name, "%s.cl", path);
     if (!(f = fopen(name, "wb")))
         die("cannot write", name);
-    for (int i = 0; i < CLA_MAX_PARTS && kernel->parts[i]; i++) {
-        fprintf(f, "#line 1 \"%s\"\n", kernel->parts[i]->path);
-        fwrite(kernel->parts[i]->data, 1, kernel->parts[i]->size, f);
+    for (int i = 0; i < CLA_MAX_PARTS && parts[i]; i++) {
+        fprintf(f, "#line 1 \"%s\"\n", parts[i]->path);
+        fwrite(parts[i]->data, 1, parts[i]->size, f);
     }
     if (fclose(f) != 0)
         die("cannot write", name);
@@ -164,7 +196,7 @@ static void dump(const char *folder, const cla_kernel *kernel, const variant *v,
     if (cla_kernel_options(kernel, problem, t, options, sizeof options) >= OPTIONS)
         die("options are too long for", kernel->name);
     snprintf(path, sizeof path, "%s/%s.%s.%s", folder, kernel->name, v->name, choice);
-    write_file(path, kernel, options);
+    write_file(path, kernel->parts, options);
 }
 
 /* The last legal configuration of the walk: the largest tiles. */
@@ -218,14 +250,14 @@ static const cla_kernel *owner_of(const cla_kernel *kernel)
     return kernel;
 }
 
-/* Where the dispatcher would rather use it. */
+/* Where the dispatcher would rather use it; what it uses on neither is not for GPUs like these. */
 static const target *home_of(const cla_kernel *owner, const void *problem)
 {
     if (!owner->priority)
         return &targets[0];
     const int gpu = owner->priority(&targets[0].dev, problem);
     const int cpu = owner->priority(&targets[1].dev, problem);
-    return &targets[cpu > gpu];
+    return &targets[cpu > gpu || gpu < 0];
 }
 
 /* Probes are run by hand: they have no configurations, and no question whether they are legal. */
@@ -239,38 +271,98 @@ static int dump_probe(const char *root, const cla_kernel *kernel)
     return 1;
 }
 
+/* tiled: for a kernel over the matrix tile, which takes no other dtype. */
+static void make_problem(const cla_kernel *owner, const variant *v, bool tiled, cla_problem *out)
+{
+    const clattn_dtype type = (clattn_dtype)v->type;
+    union {
+        cla_attn attention;
+        cla_merge merge;
+        cla_proj projection;
+        cla_rope rope;
+        cla_rowwise rowwise;
+        cla_embedding embedding;
+        cla_linear linear;
+        cla_append append;
+    } p;
+    switch (owner->stage) {
+    case CLA_STAGE_MERGE: p.merge = merge_of(v); break;
+    case CLA_STAGE_PROJECTION: p.projection = projection_of(v, tiled); break;
+    case CLA_STAGE_ROPE: p.rope = sample_rope(type, v->extras); break;
+    case CLA_STAGE_ROWWISE: p.rowwise = sample_rowwise(type, v->extras); break;
+    case CLA_STAGE_EMBEDDING: p.embedding = sample_embedding(type, v->extras); break;
+    case CLA_STAGE_LINEAR: p.linear = linear_of(v, owner); break;
+    case CLA_STAGE_APPEND: p.append = sample_append(type, v->extras); break;
+    default: p.attention = attention_of(v, tiled); break;
+    }
+    memcpy(out, &p, sizeof p);
+}
+
+/* As each engine would run it by default. */
+static int dump_tiled(const char *root, const cla_kernel *kernel)
+{
+    int count = 0;
+    for (size_t e = 0; e < sizeof engines / sizeof engines[0]; e++)
+        for (size_t n = 0; n < sizeof tile_variants / sizeof tile_variants[0]; n++) {
+            char folder[192];
+            int t[CLA_MAX_TUNABLES] = { 0 };
+            cla_problem problem;
+            if (cla_tile_of(&engines[e].dev, tile_variants[n].type) == CLA_TILE_SCALAR)
+                continue;
+            make_problem(kernel, &tile_variants[n], true, &problem);
+            kernel->estimate(&engines[e].dev, &problem, t);
+            if (!cla_kernel_legal(kernel, &engines[e].dev, &problem, t))
+                continue;
+            snprintf(folder, sizeof folder, "%s/%s", root, engines[e].folder);
+            dump(folder, kernel, &tile_variants[n], "guess", &problem, t);
+            count++;
+        }
+    return count;
+}
+
+/* The probe of every engine. */
+static void dump_tile_probe(const char *root, const target *engine)
+{
+    static const cla_blob *const parts[CLA_MAX_PARTS] = { &cla_src_prelude_clh, CLA_TILE_PARTS,
+                                                          &cla_src_probe_tile };
+    static const clattn_dtype types[] = { CLATTN_F16, CLATTN_BF16 };
+    for (int i = 0; i < 2; i++) {
+        char path[256], options[64];
+        if (cla_tile_of(&engine->dev, types[i]) == CLA_TILE_SCALAR)
+            continue;
+        snprintf(path, sizeof path, "%s/%s/probe_tile.%s", root, engine->folder,
+                 i ? "bf16" : "f16");
+        snprintf(options, sizeof options, "-cl-std=CL1.2 -DTILE=%d -DTILE_TYPE=%d",
+                 (int)engine->dev.tile, (int)types[i]);
+        write_file(path, parts, options);
+    }
+}
+
 static int dump_kernel(const char *root, const cla_kernel *kernel)
 {
     const cla_kernel *owner = owner_of(kernel);
     int count = 0;
     if (owner->stage == CLA_STAGE_PROBE)
         return dump_probe(root, kernel);
+    if (sample_is_tiled(kernel) && dump_tiled(root, kernel) == 0)
+        return 0;
     for (size_t n = 0; n < sizeof variants / sizeof variants[0]; n++) {
-        const cla_attn attention = attention_of(&variants[n]);
-        const cla_merge merge = merge_of(&variants[n]);
-        const cla_proj projection = projection_of(&variants[n]);
-        const cla_rope rope = sample_rope((clattn_dtype)variants[n].type, variants[n].extras);
-        const cla_append append =
-            sample_append((clattn_dtype)variants[n].type, variants[n].extras);
-        const cla_rowwise rowwise =
-            sample_rowwise((clattn_dtype)variants[n].type, variants[n].extras);
-        const cla_embedding embedding =
-            sample_embedding((clattn_dtype)variants[n].type, variants[n].extras);
-        const cla_linear linear = linear_of(&variants[n], owner);
-        const void *problem = owner->stage == CLA_STAGE_MERGE      ? (const void *)&merge
-                            : owner->stage == CLA_STAGE_PROJECTION ? (const void *)&projection
-                            : owner->stage == CLA_STAGE_ROPE       ? (const void *)&rope
-                            : owner->stage == CLA_STAGE_ROWWISE    ? (const void *)&rowwise
-                            : owner->stage == CLA_STAGE_EMBEDDING  ? (const void *)&embedding
-                            : owner->stage == CLA_STAGE_LINEAR     ? (const void *)&linear
-                            : owner->stage == CLA_STAGE_APPEND     ? (const void *)&append
-                                                                   : &attention;
-        const target *home = home_of(owner, problem);
+        cla_problem problem;
+        make_problem(owner, &variants[n], false, &problem);
+        const target *home = home_of(owner, &problem);
         char folder[192];
         snprintf(folder, sizeof folder, "%s/%s", root, home->folder);
-        count += dump_configs(folder, kernel, &home->dev, &variants[n], problem);
+        count += dump_configs(folder, kernel, &home->dev, &variants[n], &problem);
     }
     return count;
+}
+
+static void make_folder(const char *root, const char *name)
+{
+    char folder[192];
+    snprintf(folder, sizeof folder, "%s/%s", root, name);
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        die("cannot make folder", folder);
 }
 
 int main(int argc, char **argv)
@@ -279,11 +371,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: dump_kernels FOLDER\n");
         return 2;
     }
-    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
-        char folder[192];
-        snprintf(folder, sizeof folder, "%s/%s", argv[1], targets[i].folder);
-        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-            die("cannot make folder", folder);
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++)
+        make_folder(argv[1], targets[i].folder);
+    for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++) {
+        make_folder(argv[1], engines[i].folder);
+        dump_tile_probe(argv[1], &engines[i]);
     }
     int missing = 0;
     for (int i = 0; cla_kernels[i]; i++) {
