@@ -13,6 +13,9 @@ enum {
     CLA_CAP_AMX = 1u << 3, /* native CPU: tiles of bf16 */
     CLA_CAP_MATRIX_F16 = 1u << 4,  /* the matrix engine cla_dev.tile multiplies f16 */
     CLA_CAP_MATRIX_BF16 = 1u << 5, /* and bf16 */
+    /* Matrix instructions of warpgroups, for kernels with marked instructions (opencl/two_step.h):
+     * with tensor maps, and 226 KB of local memory in arrays of fixed size. */
+    CLA_CAP_WGMMA = 1u << 6,
 };
 
 /* Matrix engines, as TILE_ in cl/tile.clh. */
@@ -33,8 +36,13 @@ typedef struct cla_dev {
     cla_tile tile;           /* means nothing without CLA_CAP_MATRIX_ */
     size_t max_items[3];     /* work-items of a work-group per dimension */
     int vector_floats;       /* floats of a native vector; 1: the device wants scalar work-items */
+    size_t declared_local;   /* bytes of local memory in arrays of fixed size, where that is more
+                              * than info.local_bytes; else 0 */
     char platform_version[128]; /* of OpenCL devices: it may name the compiler */
 } cla_dev;
+
+/* The device does without CLA_CAP_WGMMA, which it should have, and says why. */
+void cla_dev_lose_wgmma(cla_dev *dev, const char *why);
 
 /* A CPU whose compiler keeps float16 in registers: what the cpu family of kernels is made for. */
 static inline bool cla_dev_is_vector_cpu(const cla_dev *dev)

@@ -44,6 +44,13 @@ void cla_kernel_safe_config(const cla_kernel *kernel, int *t)
         t[i] = kernel->tunables[i].safe;
 }
 
+/* Kernels declare arrays of fixed size. */
+static size_t local_room(const cla_dev *dev)
+{
+    return dev->declared_local > dev->info.local_bytes ? dev->declared_local
+                                                       : dev->info.local_bytes;
+}
+
 static bool fits_device(const cla_kernel *kernel, const cla_dev *dev, const void *problem,
                         const int *t)
 {
@@ -55,7 +62,7 @@ static bool fits_device(const cla_kernel *kernel, const cla_dev *dev, const void
             return false;
     }
     return work_group <= dev->info.max_work_group
-        && (!kernel->local_bytes || kernel->local_bytes(problem, t) <= dev->info.local_bytes);
+        && (!kernel->local_bytes || kernel->local_bytes(problem, t) <= local_room(dev));
 }
 
 int cla_priority_only(const cla_dev *dev, const void *problem)

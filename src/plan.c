@@ -109,13 +109,50 @@ static clattn_status choose_well(clattn_plan *plan, const cla_pin *pin)
     return choose(plan, pin);
 }
 
+static void free_launches(clattn_plan *plan)
+{
+    for (int i = 0; i < plan->num_launches; i++)
+        cla_cl_launch_free(&plan->launches[i]);
+    plan->num_launches = 0;
+}
+
+/*
+ * A driver may build the probe of the matrix unit and not a kernel on it: then the device does
+ * without the unit from now on. False: no kernel on it was chosen, or by name.
+ */
+static bool lose_unit(clattn_plan *plan)
+{
+    clattn_ctx *ctx = plan->ctx;
+    for (int i = 0; i < plan->num_choices; i++) {
+        const cla_choice *choice = &plan->choices[i];
+        if (!(choice->kernel->needs & CLA_CAP_WGMMA) || choice->origin == CLA_ORIGIN_PINNED)
+            continue;
+        cla_log(ctx, CLATTN_LOG_WARN, "kernels on the matrix unit are not used: %s", ctx->error);
+        cla_dev_lose_wgmma(&ctx->dev, ctx->error);
+        ctx->error[0] = '\0';
+        return true;
+    }
+    return false;
+}
+
+static clattn_status choose_and_compile(clattn_plan *plan, const cla_pin *pin)
+{
+    clattn_status s;
+    do {
+        free_launches(plan);
+        plan->num_choices = 0;
+        CLA_TRY(choose_well(plan, pin));
+        lay_out(plan);
+        s = compile(plan);
+    } while (s == CLATTN_ERR_BUILD && lose_unit(plan));
+    return s;
+}
+
 static clattn_status prepare(clattn_plan *plan, const cla_pin *pin)
 {
     if (plan->op->empty(plan->problem))
         return CLATTN_OK;
-    CLA_TRY(choose_well(plan, pin));
-    lay_out(plan);
-    CLA_TRY(compile(plan));
+    CLA_TRY(choose_and_compile(plan, pin));
     cla_config_text(plan->choices[0].kernel, plan->choices[0].t, plan->config, sizeof plan->config);
     const cla_view *work = (const cla_view *)((const char *)plan->problem + plan->op->work);
     if (work->dtype == CLATTN_NONE && plan->workspace_bytes > 0)
@@ -197,9 +234,8 @@ void clattn_plan_destroy(clattn_plan **plan_ptr)
     clattn_plan *plan = *plan_ptr;
     for (int i = 0; i < plan->num_parts; i++)
         clattn_plan_destroy(&plan->parts[i]);
-    for (int i = 0; i < plan->num_launches; i++)
-        if (plan->ctx->pid == getpid())
-            cla_cl_launch_free(&plan->launches[i]);
+    if (plan->ctx->pid == getpid())
+        free_launches(plan);
     clattn_buffer_destroy(&plan->workspace);
     drop_buffers(plan);
     free(plan->problem);

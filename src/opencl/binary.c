@@ -64,7 +64,8 @@ void cla_cl_binaries_describe(clattn_ctx *ctx, struct clattn_cache_info *info)
 
 /* ---- keys ---- */
 
-char *cla_binary_key(clattn_ctx *ctx, const char *source, size_t length, const char *options)
+char *cla_binary_key(clattn_ctx *ctx, const char *source, size_t length, const char *options,
+                     const char *second)
 {
     char digest[CLA_SHA256_TEXT];
     cla_device_key key;
@@ -72,12 +73,12 @@ char *cla_binary_key(clattn_ctx *ctx, const char *source, size_t length, const c
         return NULL;
     cla_sha256_text(source, length, digest);
     cla_device_key_of(&ctx->dev, &key);
-    const size_t size = strlen(options) + sizeof key + sizeof digest + 128;
+    const size_t size = strlen(options) + strlen(second) + sizeof key + sizeof digest + 128;
     char *text = malloc(size);
     if (text)
         snprintf(text, size,
-                 "device %s\ndriver %s\npointers %zu\nsource %s\noptions %s\n", key.device,
-                 key.driver, sizeof(void *), digest, options);
+                 "device %s\ndriver %s\npointers %zu\nsource %s\noptions %s\n%s", key.device,
+                 key.driver, sizeof(void *), digest, options, second);
     return text;
 }
 
@@ -138,27 +139,42 @@ static int position(const clattn_ctx *ctx, cl_program program, cl_uint *count)
     return -1;
 }
 
-void cla_binary_save(clattn_ctx *ctx, const char *key, cl_program program)
+bool cla_binary_of(const clattn_ctx *ctx, cl_program program, unsigned char **bytes, size_t *size)
 {
-    cla_binaries *b = binaries_of(ctx);
     unsigned char *list[16] = { NULL };
     size_t sizes[16] = { 0 };
     cl_uint count = 0;
     const int at = position(ctx, program, &count);
-    if (at < 0 || !has_kernels(program)
+    *bytes = NULL;
+    if (at < 0
         || clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof sizes, sizes, NULL)
                != CL_SUCCESS
         || sizes[at] == 0)
-        return;
+        return false;
     /* NULL entries are skipped: the binaries of other devices are not asked for. */
     list[at] = malloc(sizes[at]);
-    if (list[at]
-        && clGetProgramInfo(program, CL_PROGRAM_BINARIES, count * sizeof list[0], list, NULL)
-               == CL_SUCCESS
-        && !cla_binary_write(b->dir.path, key, list[at], sizes[at]) && !b->note[0]) {
+    if (!list[at]
+        || clGetProgramInfo(program, CL_PROGRAM_BINARIES, count * sizeof list[0], list, NULL)
+               != CL_SUCCESS) {
+        free(list[at]);
+        return false;
+    }
+    *bytes = list[at];
+    *size = sizes[at];
+    return true;
+}
+
+void cla_binary_save(clattn_ctx *ctx, const char *key, cl_program program)
+{
+    cla_binaries *b = binaries_of(ctx);
+    unsigned char *bytes;
+    size_t size;
+    if (!has_kernels(program) || !cla_binary_of(ctx, program, &bytes, &size))
+        return;
+    if (!cla_binary_write(b->dir.path, key, bytes, size) && !b->note[0]) {
         b->note = "the folder cannot be written, or its disk is full";
         cla_log(ctx, CLATTN_LOG_WARN, "compiled programs are not kept: cannot write to %s",
                 b->dir.path);
     }
-    free(list[at]);
+    free(bytes);
 }

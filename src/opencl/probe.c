@@ -17,7 +17,7 @@ extern const cla_blob cla_src_prelude_clh, cla_src_probe_base, cla_src_probe_fp1
 enum { BASE_NEEDED = 0x3f, BASE_DENORMALS = 0x40 };
 
 /* Elements of what a probe writes, and has for scratch. */
-enum { OUT_WORDS = 1024 };
+enum { OUT_WORDS = 4096 };
 
 /* Sets the arguments, runs and reads; *call is the entry point that failed. */
 static cl_int run_kernel(clattn_ctx *ctx, const cla_probe *what, cl_kernel kernel, cl_mem in,
@@ -61,7 +61,8 @@ clattn_status cla_cl_run_probe(clattn_ctx *ctx, const cla_probe *what, cl_uint *
 {
     cl_program program;
     *word = 0;
-    CLA_TRY(cla_cl_build(ctx, what->parts, what->options, &program));
+    CLA_TRY(cla_cl_build(ctx, what->parts, what->options, what->marked ? what->items : 0,
+                         &program));
     cl_int e_in, e_out;
     float values[4];
     memcpy(values, what->in, sizeof values);
@@ -81,7 +82,7 @@ clattn_status cla_cl_run_probe(clattn_ctx *ctx, const cla_probe *what, cl_uint *
 }
 
 /* What a device cannot do stands in its description: that is no error for the log. */
-static clattn_status run_quietly(clattn_ctx *ctx, const cla_probe *what, cl_uint *word)
+clattn_status cla_cl_try_probe(clattn_ctx *ctx, const cla_probe *what, cl_uint *word)
 {
     const clattn_log_fn log = ctx->log;
     ctx->log = NULL;
@@ -93,9 +94,9 @@ static clattn_status run_quietly(clattn_ctx *ctx, const cla_probe *what, cl_uint
 static bool probe_base(clattn_ctx *ctx, clattn_device_info *info)
 {
     const cla_probe what = { "probe_base", { &cla_src_prelude_clh, &cla_src_probe_base },
-                             "-cl-std=CL1.2", { 1.5f, -INFINITY, NAN, 1e-40f }, 16 };
+                             "-cl-std=CL1.2", { 1.5f, -INFINITY, NAN, 1e-40f }, 16, false };
     cl_uint bits;
-    if (run_quietly(ctx, &what, &bits) != CLATTN_OK) {
+    if (cla_cl_try_probe(ctx, &what, &bits) != CLATTN_OK) {
         snprintf(info->why_not, sizeof info->why_not, "%.255s", ctx->error);
         return false;
     }
@@ -125,7 +126,7 @@ bool cla_cl_lists(clattn_ctx *ctx, const char *extension)
 bool cla_cl_passes(clattn_ctx *ctx, const cla_probe *what)
 {
     cl_uint word;
-    const bool works = run_quietly(ctx, what, &word) == CLATTN_OK && word == 1;
+    const bool works = cla_cl_try_probe(ctx, what, &word) == CLATTN_OK && word == 1;
     ctx->error[0] = '\0';
     return works;
 }
@@ -160,12 +161,12 @@ static void name_missing(clattn_device_info *info)
 void cla_cl_probe(clattn_ctx *ctx, cla_dev *dev)
 {
     const cla_probe fp16 = { "probe_fp16", { &cla_src_prelude_clh, &cla_src_probe_fp16 },
-                             "-cl-std=CL1.2", { 1.5f, 0.25f }, 1 };
+                             "-cl-std=CL1.2", { 1.5f, 0.25f }, 1, false };
     const cla_probe fp64 = { "probe_fp64", { &cla_src_prelude_clh, &cla_src_probe_fp64 },
-                             "-cl-std=CL1.2", { 1.5f, 0x1p-40f }, 1 };
+                             "-cl-std=CL1.2", { 1.5f, 0x1p-40f }, 1, false };
     const cla_probe subgroups = { "probe_subgroups",
                                   { &cla_src_prelude_clh, &cla_src_probe_subgroups },
-                                  "-cl-std=CL2.0", { 1.5f }, 16 };
+                                  "-cl-std=CL2.0", { 1.5f }, 16, false };
     clattn_device_info *info = &dev->info;
     info->usable = info->usable && probe_base(ctx, info);
     if (!info->usable)
@@ -177,4 +178,5 @@ void cla_cl_probe(clattn_ctx *ctx, cla_dev *dev)
               | (info->subgroups ? CLA_CAP_SUBGROUPS : 0);
     cla_cl_probe_tile(ctx, dev);
     name_missing(info);
+    cla_cl_probe_wgmma(ctx, dev);
 }

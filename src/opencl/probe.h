@@ -5,17 +5,21 @@
 
 #include "state.h"
 
-/* A kernel of two arguments, in (float[4]) and out (uint[1024]), one work-group of items. */
+/* A kernel of two arguments, in (float[4]) and out (uint[4096]), one work-group of items. */
 typedef struct cla_probe {
     const char *name; /* of the entry point */
     const cla_blob *parts[CLA_MAX_PARTS];
     const char *options;
     float in[4];
     size_t items;
+    bool marked; /* it has marked instructions, see two_step.h */
 } cla_probe;
 
 /* *word becomes out[0], 0 when anything fails; the sentence is then on the context. */
 clattn_status cla_cl_run_probe(clattn_ctx *ctx, const cla_probe *what, cl_uint *word);
+
+/* The same where not to work is no error: nothing is logged. */
+clattn_status cla_cl_try_probe(clattn_ctx *ctx, const cla_probe *what, cl_uint *word);
 
 /* Does it build, run and answer 1? What a device cannot do is no error: nothing is logged. */
 bool cla_cl_passes(clattn_ctx *ctx, const cla_probe *what);
@@ -28,5 +32,8 @@ void cla_tile_probe(cla_tile tile, clattn_dtype type, char options[64], cla_prob
 
 /* Finds the matrix engine: dev->tile, capabilities, info. */
 void cla_cl_probe_tile(clattn_ctx *ctx, cla_dev *dev);
+
+/* The matrix unit of warpgroups: a capability, or, on the chip that has it, why not. */
+void cla_cl_probe_wgmma(clattn_ctx *ctx, cla_dev *dev);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "state.h"
+#include "two_step.h"
 
 /* One self-contained string: drivers cache by source and do not look into includes. */
 static char *join(const cla_blob *const *parts, size_t *length)
@@ -67,7 +68,7 @@ static bool names_an_error(cl_program program, cl_device_id device)
     return named;
 }
 
-static clattn_status build_failed(clattn_ctx *ctx, cl_program program, const char *path,
+clattn_status cla_cl_build_failed(clattn_ctx *ctx, cl_program program, const char *path,
                                   const char *options, cl_int e)
 {
     char *log = build_log(program, ctx->cl->device);
@@ -100,7 +101,7 @@ static clattn_status build_source(clattn_ctx *ctx, const char *path, const char 
         clReleaseProgram(program);
     }
     if (e != CL_SUCCESS) {
-        const clattn_status s = build_failed(ctx, program, path, options, e);
+        const clattn_status s = cla_cl_build_failed(ctx, program, path, options, e);
         clReleaseProgram(program);
         return s;
     }
@@ -109,22 +110,41 @@ static clattn_status build_source(clattn_ctx *ctx, const char *path, const char 
     return CLATTN_OK;
 }
 
+/* second: the options of the second step, "" when there is none. */
+static clattn_status build_steps(clattn_ctx *ctx, const char *path, const char *source,
+                                 size_t length, const char *options, const char *second,
+                                 cl_program *out)
+{
+    cl_program first = NULL;
+    CLA_TRY(build_source(ctx, path, source, length, options, &first));
+    if (!second[0]) {
+        *out = first;
+        return CLATTN_OK;
+    }
+    const clattn_status s = cla_two_step(ctx, first, path, second, out);
+    clReleaseProgram(first);
+    return s;
+}
+
 clattn_status cla_cl_build(clattn_ctx *ctx, const cla_blob *const *parts, const char *options,
-                           cl_program *out)
+                           size_t items, cl_program *out)
 {
     *out = NULL;
     size_t length;
+    char second[CLA_SECOND_OPTIONS] = "";
+    if (items > 0)
+        cla_two_step_options(items, second);
     char *source = join(parts, &length);
     CLA_REQUIRE(ctx, source, CLATTN_ERR_MEMORY, "out of host memory for kernel source");
     const char *path = "";
     for (int i = 0; i < CLA_MAX_PARTS && parts[i]; i++)
         path = parts[i]->path;
-    char *key = cla_binary_key(ctx, source, length, options);
+    char *key = cla_binary_key(ctx, source, length, options, second);
     clattn_status s = CLATTN_OK;
     if (key)
-        *out = cla_binary_load(ctx, key, options);
+        *out = cla_binary_load(ctx, key, items > 0 ? second : options);
     if (!*out) {
-        s = build_source(ctx, path, source, length, options, out);
+        s = build_steps(ctx, path, source, length, options, second, out);
         if (key && s == CLATTN_OK)
             cla_binary_save(ctx, key, *out);
     }
@@ -142,7 +162,7 @@ static cla_program *find(const struct cla_cl *cl, const cla_kernel *kernel, cons
 }
 
 static clattn_status program_for(clattn_ctx *ctx, const cla_kernel *kernel, const char *options,
-                                 cl_program *out)
+                                 size_t items, cl_program *out)
 {
     cla_program *p = find(ctx->cl, kernel, options);
     if (p) {
@@ -151,7 +171,7 @@ static clattn_status program_for(clattn_ctx *ctx, const cla_kernel *kernel, cons
     }
     p = calloc(1, sizeof *p);
     char *copy = strdup(options);
-    clattn_status s = p && copy ? cla_cl_build(ctx, kernel->parts, options, &p->program)
+    clattn_status s = p && copy ? cla_cl_build(ctx, kernel->parts, options, items, &p->program)
                                 : cla_fail(ctx, CLATTN_ERR_MEMORY, "out of host memory");
     if (s != CLATTN_OK) {
         free(copy);
@@ -175,14 +195,20 @@ clattn_status cla_cl_launch_make(clattn_ctx *ctx, const cla_kernel *kernel, cons
     CLA_REQUIRE(ctx, length >= 0 && (size_t)length < sizeof options, CLATTN_ERR_BUILD,
                 "%s: its option string has %d characters, at most %zu fit", kernel->name, length,
                 sizeof options - 1);
+    const cla_geometry geometry = kernel->geometry(problem, t);
+    const size_t items = kernel->needs & CLA_CAP_WGMMA ? geometry.local[0] : 0;
     cl_program program;
-    CLA_TRY(program_for(ctx, kernel, options, &program));
+    CLA_TRY(program_for(ctx, kernel, options, items, &program));
     cl_int e;
     cl_kernel handle = clCreateKernel(program, kernel->name, &e);
     if (e != CL_SUCCESS)
         return cla_cl_fail(ctx, "clCreateKernel", e);
-    *out = (cla_launch){ kernel, handle, kernel->geometry(problem, t) };
-    return CLATTN_OK;
+    *out = (cla_launch){ kernel, handle, geometry };
+    const clattn_status s =
+        items > 0 ? cla_two_step_check(ctx, handle, kernel->name, items) : CLATTN_OK;
+    if (s != CLATTN_OK)
+        cla_cl_launch_free(out);
+    return s;
 }
 
 void cla_cl_launch_free(cla_launch *launch)

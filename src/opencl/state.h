@@ -55,9 +55,14 @@ void cla_cl_probe(clattn_ctx *ctx, cla_dev *dev);
 /*
  * Builds the parts as one source, each part under its own #line. Tries again after a failure
  * without a reason, since some drivers fail when another process fills their cache. A failure
- * names file and line.
+ * names file and line. items: of a work-group of kernels with marked instructions, which are built
+ * in two steps (two_step.h); 0: there are none.
  */
 clattn_status cla_cl_build(clattn_ctx *ctx, const cla_blob *const *parts, const char *options,
-                           cl_program *out);
+                           size_t items, cl_program *out);
+
+/* The error of a program that does not build, with the first line of its log that has one. */
+clattn_status cla_cl_build_failed(clattn_ctx *ctx, cl_program program, const char *path,
+                                  const char *options, cl_int e);
 
 #endif
