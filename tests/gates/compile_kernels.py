@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles every kernel for devices that are not here: compile_kernels.py GATE DUMP_KERNELS
+"""Compiles every kernel for devices that are not here: compile_kernels.py GATE DUMP_KERNELS ...
 
 GATE     lint, dg2, pvc (Intel, ocloc), gfx90a, gfx1030, gfx1100 (AMD, clang), sm_80 (NVIDIA,
-         clang), sm_75, sm_120 (NVIDIA, clang and ptxas)
+         clang), sm_75, sm_120 (NVIDIA, clang and ptxas), sm_90a UNMARK_PTX (the same for kernels
+         with marked instructions, which UNMARK_PTX makes of their comments)
 Writes TAP. A gate whose compiler is not installed is skipped. Kernels over the matrix tile are
 compiled for the engine of the device, and what the compiler tells of registers, spills and local
 memory stands in their lines.
@@ -23,14 +24,14 @@ DEVICE_LIBS = ["/usr/lib/*/amdgcn/bitcode", "/usr/lib/llvm-*/lib/clang/*/amdgcn/
                "/usr/lib/llvm-*/lib/clang/*/lib/amdgcn/bitcode", "/opt/rocm*/amdgcn/bitcode"]
 # The folder of dump_kernels with what is for the engine of a device.
 ENGINES = {"sm_75": "mma_k8", "sm_80": "mma_k16", "sm_120": "mma_k16", "gfx90a": "mfma",
-           "gfx1100": "wmma_gfx11", "dg2": "dpas_8", "pvc": "dpas_16"}
+           "gfx1100": "wmma_gfx11", "dg2": "dpas_8", "pvc": "dpas_16", "sm_90a": "hopper"}
 # These compile nothing else: another device of their kind does.
-ONLY_ENGINE = ("sm_75", "sm_120", "gfx1100")
+ONLY_ENGINE = ("sm_75", "sm_90a", "sm_120", "gfx1100")
 # ocloc takes a second for each, so these two share the files of a kernel: every sixth from one,
 # the guesses of one dtype or two, or the largest tiles of another. AMD and NVIDIA have them all.
 FIRST = {"dg2": 0, "pvc": 4}
 # Where a fragment that leaves registers is a failure.
-NO_SPILLS = ("sm_75", "sm_80", "sm_120", "gfx90a")
+NO_SPILLS = ("sm_75", "sm_80", "sm_90a", "sm_120", "gfx90a")
 PTXAS = [shutil.which("ptxas"), "/usr/local/cuda/bin/ptxas"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROBE = "kernel void probe(global float *x) { x[0] = exp(x[0]); }\n"
@@ -69,7 +70,12 @@ def lint_gate(folder):
     # A kernel need not use all arguments and helpers of its family.
     arguments += ["-Wall", "-Wextra", "-Wshadow", "-Werror", "-Wno-unused-parameter",
                   "-Wno-unused-function"]
-    return lambda source, options: call([clang, *arguments, *options, source])
+
+    def compile_kernel(source, options):
+        # Marked instructions are for one target alone: here, the same by single work-items.
+        options = ["-DUNIT=1" if option == "-DUNIT=2" else option for option in options]
+        return call([clang, *arguments, *options, source])
+    return compile_kernel
 
 
 def intel_gate(device, folder):
@@ -157,13 +163,19 @@ def amd_gate(chip, folder):
     return compile_kernel
 
 
-def nvidia_gate(chip, folder):
-    """PTX by clang, of kernels for the engine machine code by ptxas if it is here."""
+def find_ptxas(chip):
+    """The assembler, or None where it is not needed."""
     ptxas = next((path for path in PTXAS if path and os.path.exists(path)), None)
     if chip in ONLY_ENGINE and not ptxas:
         raise Skip("ptxas is not installed")
     if ptxas and chip not in call([ptxas, "--help"])[1]:
         raise Skip(f"this ptxas does not know {chip}")
+    return ptxas
+
+
+def nvidia_gate(chip, folder):
+    """PTX by clang, of kernels for the engine machine code by ptxas if it is here."""
+    ptxas = find_ptxas(chip)
     front = "sm_75" if chip == "sm_75" else "sm_80"
     arguments = ["-x", "cl", "-target", "nvptx64-nvidia-nvcl", "-Xclang", "-target-cpu", "-Xclang",
                  front, "-Xclang", "-target-feature", "-Xclang", "+ptx70", "-S", "-O3"]
@@ -191,8 +203,48 @@ def nvidia_facts(text):
             f"{local.group(1) if local else 0} local\n")
 
 
-def make_gate(name, folder):
+def registers_of(source):
+    """What a work-item can have: a core's, shared out to a work-group in steps of 8."""
+    with open(source[:-len(".cl")] + ".items", encoding="ascii") as f:
+        return min(65536 // int(f.read()) // 8 * 8, 255)
+
+
+def warpgroup_gate(folder, unmark_ptx):
+    """clang 15 knows no sm_90, so its name is written over that of an older chip."""
+    ptxas = find_ptxas("sm_90a")
+    arguments = ["-x", "cl", "-target", "nvptx64-nvidia-nvcl", "-Xclang", "-target-cpu", "-Xclang",
+                 "sm_80", "-Xclang", "-target-feature", "-Xclang", "+ptx71", "-S", "-O3"]
+    clang = find_clang(folder, arguments)
+    if not clang:
+        raise Skip("no clang that writes PTX is installed")
+    arguments += ["-include", os.path.join(HERE, "nvidia_builtins.cl")]
+
+    def compile_kernel(source, options):
+        path = source + ".ptx"
+        good, text = call([clang, *arguments, *options, source, "-o", path])
+        if not good:
+            return good, text
+        with open(path, encoding="ascii") as f:
+            ptx = re.sub(r"\.version .*", ".version 8.3", f.read(), count=1)
+        ptx = re.sub(r"\.target sm_80", ".target sm_90", ptx, count=1)
+        done = subprocess.run([unmark_ptx], input=ptx.encode(), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=SECONDS, check=False)
+        if done.returncode != 0:
+            return False, done.stderr.decode()
+        with open(path, "wb") as f:
+            f.write(done.stdout)
+        good, text = call([ptxas, "-arch=sm_90a", f"-maxrregcount={registers_of(source)}", "-v",
+                           path, "-o", path + ".o"])
+        # C7510: products are not asynchronous, which they are for.
+        good = good and "C7510" not in text
+        return good, nvidia_facts(text) if good else text
+    return compile_kernel
+
+
+def make_gate(name, folder, rest):
     """The function (source, options) -> (succeeded, output) of a gate."""
+    if name == "sm_90a":
+        return warpgroup_gate(folder, *rest)
     if name == "lint":
         return lint_gate(folder)
     if name in ("dg2", "pvc"):
@@ -223,7 +275,7 @@ def sources_of(gate, folder):
     engine = files_of(folder, ENGINES[gate]) if gate in ENGINES else []
     if gate in ONLY_ENGINE:
         return engine
-    portable = files_of(folder, "gpu", "cpu") if gate == "lint" else files_of(folder, "gpu")
+    portable = files_of(folder, *(("gpu", "cpu", "hopper") if gate == "lint" else ("gpu",)))
     return engine + (every_sixth(portable, FIRST[gate]) if gate in FIRST else portable)
 
 
@@ -232,8 +284,8 @@ def read_options(source):
         return f.read().split()
 
 
-def run_gate(gate, dump_kernels, folder):
-    compile_kernel = make_gate(gate, folder)
+def run_gate(gate, dump_kernels, rest, folder):
+    compile_kernel = make_gate(gate, folder, rest)
     good, text = call([dump_kernels, folder])
     sources = sources_of(gate, folder)
     print(f"1..{len(sources) + 1}")
@@ -259,11 +311,11 @@ def run_gate(gate, dump_kernels, folder):
 
 
 def main(args):
-    if len(args) != 2:
+    if len(args) != (3 if args[:1] == ["sm_90a"] else 2):
         sys.exit(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return run_gate(args[0], args[1], folder)
+            return run_gate(args[0], args[1], args[2:], folder)
         except Skip as reason:
             print(f"1..0 # SKIP {reason}")
             return 0

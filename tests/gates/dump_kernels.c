@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writes every OpenCL kernel as it would be built for a few problems, into the folders of its
- * argument: gpu/ for kernels that are meant for GPUs, cpu/ for the others, and one for each matrix
- * engine with the kernels over its tile. X.cl is the source, X.options the option string. The
+ * argument: gpu/ for kernels that are meant for GPUs, cpu/ for the others, one for each matrix
+ * engine with the kernels over its tile, hopper/ for those on the matrix unit of warpgroups.
+ * X.cl is the source, X.options the option string, X.items the work-items of a work-group. The
  * compile gates and the lint work from these files, so they need no OpenCL device. A kernel that no
  * problem here brings up is a failure.
  */
@@ -18,9 +19,10 @@
 #include "../support/sample_row.h"
 #include "../support/sample_tile.h"
 #include "kernels/tile_parts.h"
+#include "kernels/wgmma.h"
 #include "plan.h"
 
-extern const cla_blob cla_src_prelude_clh, cla_src_probe_tile;
+extern const cla_blob cla_src_prelude_clh, cla_src_probe_tile, cla_src_probe_wgmma;
 
 typedef struct variant {
     const char *name;
@@ -77,6 +79,15 @@ static const target engines[] = {
     ENGINE("mfma", CLA_TILE_MFMA, BOTH, 64u << 10),
     ENGINE("dpas_8", CLA_TILE_DPAS_8, BOTH, 64u << 10),
     ENGINE("dpas_16", CLA_TILE_DPAS_16, BOTH, 128u << 10),
+};
+
+/* The GPU that has the matrix unit of warpgroups. */
+static const target hopper = {
+    "hopper",
+    { .info = { .type = CLATTN_DEVICE_GPU, .name = "gate", .compute_units = 132,
+                .max_work_group = 1024, .local_bytes = 48u << 10, .global_bytes = 16u << 30,
+                .max_alloc_bytes = 4u << 30, .usable = true },
+      .caps = CLA_CAP_WGMMA, .declared_local = CLA_WGMMA_LOCAL, .max_items = { 1024, 1024, 64 } },
 };
 
 enum { OPTIONS = 1024 };
@@ -166,7 +177,8 @@ static cla_linear linear_of(const variant *v, const cla_kernel *owner)
     return p;
 }
 
-static void write_file(const char *path, const cla_blob *const *parts, const char *options)
+static void write_file(const char *path, const cla_blob *const *parts, const char *options,
+                       size_t items)
 {
     char name[512];
     FILE *f;
@@ -187,6 +199,13 @@ static void write_file(const char *path, const cla_blob *const *parts, const cha
     fprintf(f, "%s\n", options);
     if (fclose(f) != 0)
         die("cannot write", name);
+
+    snprintf(name, sizeof name, "%s.items", path);
+    if (!(f = fopen(name, "w")))
+        die("cannot write", name);
+    fprintf(f, "%zu\n", items);
+    if (fclose(f) != 0)
+        die("cannot write", name);
 }
 
 static void dump(const char *folder, const cla_kernel *kernel, const variant *v, const char *choice,
@@ -196,7 +215,8 @@ static void dump(const char *folder, const cla_kernel *kernel, const variant *v,
     if (cla_kernel_options(kernel, problem, t, options, sizeof options) >= OPTIONS)
         die("options are too long for", kernel->name);
     snprintf(path, sizeof path, "%s/%s.%s.%s", folder, kernel->name, v->name, choice);
-    write_file(path, kernel->parts, options);
+    const cla_geometry g = kernel->geometry(problem, t);
+    write_file(path, kernel->parts, options, g.local[0] * g.local[1] * g.local[2]);
 }
 
 /* The last legal configuration of the walk: the largest tiles. */
@@ -334,14 +354,46 @@ static void dump_tile_probe(const char *root, const target *engine)
                  i ? "bf16" : "f16");
         snprintf(options, sizeof options, "-cl-std=CL1.2 -DTILE=%d -DTILE_TYPE=%d",
                  (int)engine->dev.tile, (int)types[i]);
-        write_file(path, parts, options);
+        write_file(path, parts, options, 2 * (size_t)cla_tile_lanes(engine->dev.tile));
     }
+}
+
+/* As the chip would run it by default; helpers are compiled with what their owner binds. */
+static int dump_on_unit(const char *root, const cla_kernel *kernel, const cla_kernel *owner)
+{
+    char folder[192];
+    int count = 0;
+    snprintf(folder, sizeof folder, "%s/%s", root, hopper.folder);
+    for (size_t n = 0; n < sizeof tile_variants / sizeof tile_variants[0]; n++) {
+        int t[CLA_MAX_TUNABLES] = { 0 };
+        cla_problem problem;
+        make_problem(owner, &tile_variants[n], true, &problem);
+        owner->estimate(&hopper.dev, &problem, t);
+        if (owner->bind)
+            owner->bind(&problem, t);
+        if (!cla_kernel_legal(kernel, &hopper.dev, &problem, t))
+            continue;
+        dump(folder, kernel, &tile_variants[n], "guess", &problem, t);
+        count++;
+    }
+    return count;
+}
+
+static void dump_unit_probe(const char *root)
+{
+    static const cla_blob *const parts[CLA_MAX_PARTS] = { &cla_src_prelude_clh, CLA_WGMMA_PARTS,
+                                                          &cla_src_probe_wgmma };
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s/probe_wgmma", root, hopper.folder);
+    write_file(path, parts, "-cl-std=CL1.2 -DUNIT=2 -DIN_TYPE=2", 384);
 }
 
 static int dump_kernel(const char *root, const cla_kernel *kernel)
 {
     const cla_kernel *owner = owner_of(kernel);
     int count = 0;
+    if (owner->needs & CLA_CAP_WGMMA)
+        return dump_on_unit(root, kernel, owner);
     if (owner->stage == CLA_STAGE_PROBE)
         return dump_probe(root, kernel);
     if (sample_is_tiled(kernel) && dump_tiled(root, kernel) == 0)
@@ -377,6 +429,8 @@ int main(int argc, char **argv)
         make_folder(argv[1], engines[i].folder);
         dump_tile_probe(argv[1], &engines[i]);
     }
+    make_folder(argv[1], hopper.folder);
+    dump_unit_probe(argv[1]);
     int missing = 0;
     for (int i = 0; cla_kernels[i]; i++) {
         const cla_kernel *kernel = cla_kernels[i];

@@ -114,3 +114,18 @@ OVER int atomic_or(volatile __local int *p, int x)
 HALVES(__global)
 HALVES(__local)
 HALVES(__private)
+
+OVER ulong mul_hi(ulong a, ulong b)
+{
+    ulong x;
+    __asm("mul.hi.u64 %0, %1, %2;" : "=l"(x) : "l"(a), "l"(b));
+    return x;
+}
+
+OVER float cospi(float x) { return cos(x * 3.1415927f); }
+OVER float sinpi(float x) { return sin(x * 3.1415927f); }
+
+OVER uint atomic_inc(volatile __global uint *p)
+{
+    return __sync_fetch_and_add((volatile uint *)(size_t)p, 1u);
+}
