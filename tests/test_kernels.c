@@ -130,16 +130,18 @@ static void check_config(void *user, const cla_kernel *kernel, const void *probl
     kernel_run_attention(suite_ctx(), kernel, user, problem, t);
 }
 
-/* AMX is for bf16 alone, tiles are for f16 and bf16, q, k, v and o alike; other kernels refuse
- * nothing. */
+/* AMX is for bf16 alone, tiles and the unit of warpgroups are for f16 and bf16, q, k, v and o
+ * alike; other kernels refuse nothing. */
 static bool takes(const cla_kernel *kernel, const attn_spec *spec)
 {
     const bool alike = (spec->out == CLATTN_NONE || spec->out == spec->in)
                     && (spec->kv == CLATTN_NONE || spec->kv == spec->in);
+    const bool is_half = alike && (spec->in == CLATTN_F16 || spec->in == CLATTN_BF16);
     if (kernel->needs & CLA_CAP_AMX)
         return alike && spec->in == CLATTN_BF16;
-    return !sample_is_tiled(kernel)
-        || (alike && (spec->in == CLATTN_F16 || spec->in == CLATTN_BF16));
+    if (kernel->needs & CLA_CAP_WGMMA)
+        return is_half && spec->scale >= 0 && spec->D <= 256 && spec->Dv <= 256;
+    return !sample_is_tiled(kernel) || is_half;
 }
 
 /* Returns how many configurations ran: what a kernel takes, it runs, but a share may have none. */
@@ -166,7 +168,7 @@ START_TEST(configurations)
 
     for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++) {
         attn_spec spec = config_shapes[i];
-        if (sample_is_tiled(kernel))
+        if (sample_is_tiled(kernel) || (kernel->needs & CLA_CAP_WGMMA))
             spec.in = CLATTN_F16;
         ran += check_shape(kernel, spec, scope.pairs);
     }

@@ -23,6 +23,8 @@ typedef struct mock_device {
     cl_ulong local_bytes, global_bytes, max_alloc;
     cl_uint vector_floats;
     bool fp16, fp64, subgroups; /* what works, whatever the extensions say */
+    cl_uint chip_major, chip_minor; /* of NVIDIA's chips: its programs are PTX; else 0 */
+    cl_ulong declared_local;        /* local memory in arrays of fixed size, where that is more */
     bool switched_off, no_compiler, miscomputes;
     bool odd; /* no device that is sold */
 } mock_device;
@@ -33,6 +35,11 @@ typedef struct mock_state {
     const mock_device *devices;
     bool (*is_listed)(const mock_device *device); /* NULL: all of them */
     const char *bad_source; /* programs with this text do not build; NULL: all do */
+    const char *ptx_target; /* of programs of the chip; NULL: sm_90 */
+    bool no_marks;          /* their marked comments are gone */
+    bool no_binaries;       /* programs are not made of binaries */
+    size_t compiled_for;    /* work-items that kernels run with at most; 0: as the device */
+    bool wrong_products;    /* probe_wgmma finds them */
     long lose_after;        /* launches until the device is gone; negative: it stays */
     long launches, live;    /* kernels launched; references to objects */
     char violation[512];    /* the first; "": none */

@@ -50,6 +50,7 @@ struct _cl_program {
     long refs;
     cl_context context;
     char *source;
+    bool from_binary;
 };
 struct _cl_kernel {
     OBJECT;
@@ -152,6 +153,10 @@ static cl_int CL_API_CALL get_device_info(cl_device_id device, cl_device_info wh
     case CL_DEVICE_MAX_MEM_ALLOC_SIZE: return ANSWER(cl_ulong, d->max_alloc);
     case CL_DEVICE_AVAILABLE: return ANSWER(cl_bool, !d->switched_off);
     case CL_DEVICE_COMPILER_AVAILABLE: return ANSWER(cl_bool, !d->no_compiler);
+    case 0x4000: /* CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV */
+        return d->chip_major ? ANSWER(cl_uint, d->chip_major) : CL_INVALID_VALUE;
+    case 0x4001: /* CL_DEVICE_COMPUTE_CAPABILITY_MINOR_NV */
+        return d->chip_major ? ANSWER(cl_uint, d->chip_minor) : CL_INVALID_VALUE;
     default: return CL_INVALID_VALUE;
     }
 }
@@ -176,12 +181,33 @@ static cl_int CL_API_CALL get_build_info(cl_program program, cl_device_id device
                                         : CL_INVALID_VALUE;
 }
 
-/* The binary of a program is its source. */
+/* What the compiler of a chip makes of source: its instructions, and the names of its kernels. */
+static size_t compile(const char *source, char *out, size_t room)
+{
+    static const char kernel[] = "__kernel void ";
+    size_t size = (size_t)snprintf(out, room, ".version 8.3\n.target %s, texmode_independent\n",
+                                   state->ptx_target ? state->ptx_target : "sm_90");
+    if (!state->no_marks && strstr(source, "UNIT_WARPGROUP"))
+        size += (size_t)snprintf(out + size, room - size, "/*SM90A wgmma; SM90A*/\n");
+    for (const char *at = source; (at = strstr(at, kernel)) != NULL; at++) {
+        const char *name = at + sizeof kernel - 1;
+        size += (size_t)snprintf(out + size, room - size, "void %.*s(\n",
+                                 (int)strcspn(name, "("), name);
+    }
+    return size + 3; /* and a few zeros */
+}
+
+/* The binary of a program is its source, or what was compiled from it. */
 static cl_int CL_API_CALL get_program_info(cl_program program, cl_program_info what, size_t room,
                                            void *out, size_t *full)
 {
+    enum { ROOM = 4096 };
+    char compiled[ROOM] = "";
     unsigned char **binaries = out;
-    const size_t size = strlen(program->source) + 1;
+    const bool is_text = program->context->device->is->chip_major && !program->from_binary;
+    const char *binary = is_text ? compiled : program->source;
+    const size_t size =
+        is_text ? compile(program->source, compiled, ROOM) : strlen(program->source) + 1;
     switch (what) {
     case CL_PROGRAM_NUM_DEVICES: return ANSWER(cl_uint, 1);
     case CL_PROGRAM_DEVICES: return ANSWER(cl_device_id, program->context->device);
@@ -190,7 +216,7 @@ static cl_int CL_API_CALL get_program_info(cl_program program, cl_program_info w
         if (out && room < sizeof *binaries)
             return CL_INVALID_VALUE;
         if (out && binaries[0])
-            memcpy(binaries[0], program->source, size);
+            memcpy(binaries[0], binary, size);
         return CL_SUCCESS;
     default: return CL_INVALID_VALUE;
     }
@@ -329,7 +355,23 @@ static cl_program CL_API_CALL create_from_binary(cl_context context, cl_uint n,
     (void)list;
     if (each)
         *each = CL_SUCCESS;
-    return create_program(context, n, &text, sizes, e);
+    if (state->no_binaries) {
+        *e = CL_INVALID_BINARY;
+        return NULL;
+    }
+    cl_program program = create_program(context, n, &text, sizes, e);
+    if (program)
+        program->from_binary = true;
+    return program;
+}
+
+/* The chip's assembler takes what is for it, and needs to be told of registers. */
+static bool assembles(const struct _cl_program *program, const char *options)
+{
+    const char *text = program->source;
+    const bool marked = strstr(text, "wgmma;") != NULL;
+    return !strstr(text, "SM90A") && strstr(text, marked ? ".target sm_90a," : ".target sm_90,")
+        && (!marked || strstr(options, "-cl-nv-maxrregcount="));
 }
 
 /* The probes of what a device cannot do do not build, as with real ones. */
@@ -338,8 +380,9 @@ static cl_int CL_API_CALL build(cl_program program, cl_uint n, const cl_device_i
                                 void(CL_CALLBACK *notify)(cl_program, void *), void *user)
 {
     const mock_device *d = program->context->device->is;
-    (void)n, (void)list, (void)options, (void)notify, (void)user;
-    const bool bad = (state->bad_source && strstr(program->source, state->bad_source))
+    (void)n, (void)list, (void)notify, (void)user;
+    const bool bad = (program->from_binary && d->chip_major && !assembles(program, options))
+                  || (state->bad_source && strstr(program->source, state->bad_source))
                   || (strstr(program->source, "void probe_fp16(") && !d->fp16)
                   || (strstr(program->source, "void probe_fp64(") && !d->fp64)
                   || (strstr(program->source, "void probe_subgroups(") && !d->subgroups);
@@ -397,10 +440,27 @@ static cl_int CL_API_CALL set_arg(cl_kernel kernel, cl_uint index, size_t size, 
     return CL_SUCCESS;
 }
 
+static cl_int CL_API_CALL get_work_group(cl_kernel kernel, cl_device_id device,
+                                         cl_kernel_work_group_info what, size_t room, void *out,
+                                         size_t *full)
+{
+    (void)kernel;
+    if (what != CL_KERNEL_WORK_GROUP_SIZE)
+        return CL_INVALID_VALUE;
+    return ANSWER(size_t, state->compiled_for ? state->compiled_for : device->is->max_work_group);
+}
+
 /* The answers that the probes wait for. */
+static cl_uint good_word(const char *probe)
+{
+    if (strcmp(probe, "probe_wgmma") == 0)
+        return state->wrong_products ? 255 : 256;
+    return strcmp(probe, "probe_base") == 0 ? 0x7f : 1;
+}
+
 static void play(cl_kernel kernel)
 {
-    const cl_uint good = strcmp(kernel->name, "probe_base") == 0 ? 0x7f : 1;
+    const cl_uint good = good_word(kernel->name);
     const cl_uint word = kernel->program->context->device->is->miscomputes ? 0 : good;
     if (strncmp(kernel->name, "probe_", 6) == 0)
         memcpy(kernel->second->bytes, &word, sizeof word);
@@ -522,6 +582,7 @@ static const cl_icd_dispatch entry_points = {
     .clCreateKernelsInProgram = create_kernels,
     .clRetainKernel = retain_kernel,
     .clReleaseKernel = release_kernel,
+    .clGetKernelWorkGroupInfo = get_work_group,
     .clSetKernelArg = set_arg,
     .clRetainEvent = retain_event,
     .clReleaseEvent = release_event,

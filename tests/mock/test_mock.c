@@ -5,6 +5,7 @@
  * test_mock DRIVER
  */
 #define _XOPEN_SOURCE 700
+#include <clattn/tuning.h>
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,9 @@ static void reset(void)
 {
     driver->is_listed = NULL;
     driver->bad_source = NULL;
+    driver->ptx_target = NULL;
+    driver->no_marks = driver->no_binaries = driver->wrong_products = false;
+    driver->compiled_for = 0;
     driver->lose_after = -1;
     driver->violation[0] = '\0';
     setenv("CLATTN_DEVICE", "opencl", 1);
@@ -200,7 +204,8 @@ static void check_limits(const clattn_plan *plan, const mock_device *d)
             const size_t local = all[n] && all[n]->local_bytes
                                    ? all[n]->local_bytes(plan->problem, plan->choices[i].t)
                                    : 0;
-            ck_assert_msg(local <= d->local_bytes, "%s: %s: %zu bytes of local memory",
+            const size_t room = d->declared_local ? d->declared_local : d->local_bytes;
+            ck_assert_msg(local <= room, "%s: %s: %zu bytes of local memory",
                           compare_label_text(), all[n]->name, local);
         }
     }
@@ -282,6 +287,104 @@ START_TEST(does_not_build)
 }
 END_TEST
 
+/* ---- kernels with marked instructions ---- */
+
+#define HOPPER "NVIDIA H100 80GB HBM3"
+static const char on_unit[] = "attn_prefill_wgmma";
+
+static int problem_named(const char *name)
+{
+    int i = 0;
+    while (strcmp(mock_problem_name(i), name) != 0)
+        i++;
+    return i;
+}
+
+/* Attention of f16 on the chip: the kernel it is planned with, and how many programs are built. */
+static void plan_on_hopper(const char **kernel, struct clattn_cache_info *info, char *why_not)
+{
+    static clattn_plan_info plan;
+    clattn_ctx *ctx;
+    mock_job job;
+    OK(NULL, open_device(HOPPER, &ctx));
+    OK(ctx, mock_job_make(&job, ctx, problem_named("causal attention"), CLATTN_F16));
+    OK(ctx, clattn_plan_run(job.plan));
+    OK(ctx, clattn_plan_describe(job.plan, &plan));
+    *kernel = plan.kernel;
+    strcpy(why_not, clattn_ctx_device(ctx)->why_not);
+    OK(ctx, clattn_ctx_cache(ctx, info));
+    mock_job_free(&job);
+    clattn_ctx_destroy(&ctx);
+    ck_assert_msg(!driver->violation[0], "%s", driver->violation);
+    check_nothing_left();
+}
+
+/* The second process, which has the programs, builds none of them from source. */
+START_TEST(two_steps)
+{
+    struct clattn_cache_info first, second;
+    const char *kernel;
+    char why_not[256];
+    plan_on_hopper(&kernel, &first, why_not);
+    ck_assert_str_eq(kernel, on_unit);
+    ck_assert_msg(!strstr(why_not, "warpgroups"), "%s", why_not);
+    plan_on_hopper(&kernel, &second, why_not);
+    ck_assert_str_eq(kernel, on_unit);
+    ck_assert_int_eq(second.programs_built, 0);
+    ck_assert_int_ge(second.programs_loaded, 4); /* kernel, helper, probes */
+}
+END_TEST
+
+/* Whatever fails on the way, another kernel is used, and the device says why. */
+static void without_unit(const char *why)
+{
+    struct clattn_cache_info info;
+    const char *kernel;
+    char why_not[256];
+    setenv("CLATTN_BINARIES", "off", 1);
+    plan_on_hopper(&kernel, &info, why_not);
+    unsetenv("CLATTN_BINARIES");
+    ck_assert_str_ne(kernel, on_unit);
+    ck_assert_msg(strstr(why_not, "the matrix unit of warpgroups (") && strstr(why_not, why),
+                  "\"%s\" does not say \"%s\"", why_not, why);
+    reset();
+}
+
+START_TEST(steps_fail)
+{
+    driver->bad_source = "void probe_wgmma(";
+    without_unit("cl/probe_wgmma.cl does not build");
+    driver->ptx_target = "sm_80";
+    without_unit("its .target is not sm_90");
+    driver->no_marks = true;
+    without_unit("no instruction in it is marked");
+    driver->no_binaries = true;
+    without_unit("clCreateProgramWithBinary: CL_INVALID_BINARY");
+    driver->bad_source = "wgmma;";
+    without_unit("cl/probe_wgmma.cl does not build");
+    driver->wrong_products = true;
+    without_unit("255 of 256 work-items");
+    /* The probe passes, a kernel does not. */
+    driver->bad_source = "void attn_prefill_wgmma(";
+    without_unit("cl/attn_prefill_wgmma.cl does not build");
+    driver->compiled_for = 256;
+    without_unit("in work-groups of 256 work-items on NVIDIA H100 80GB HBM3, 384 are wanted");
+}
+END_TEST
+
+/* Other chips, be they newer, are not even asked. */
+START_TEST(other_chips)
+{
+    clattn_ctx *ctx;
+    driver->bad_source = "UNIT_WARPGROUP";
+    OK(NULL, open_device("NVIDIA B200", &ctx));
+    ck_assert_msg(!strstr(clattn_ctx_device(ctx)->why_not, "warpgroups"), "%s",
+                  clattn_ctx_device(ctx)->why_not);
+    clattn_ctx_destroy(&ctx);
+    check_nothing_left();
+}
+END_TEST
+
 /* All calls fail from then on, and all of them say so; everything can still be given back. */
 static bool lose(const char *device, int problem, long launches)
 {
@@ -332,6 +435,9 @@ static Suite *suite(int devices)
     tcase_add_test(t, peaks);
     tcase_add_test(t, does_not_build);
     tcase_add_test(t, lost);
+    tcase_add_test(t, two_steps);
+    tcase_add_test(t, steps_fail);
+    tcase_add_test(t, other_chips);
     suite_add_tcase(s, t);
     return s;
 }

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kernels on the matrix unit of warpgroups, where there is none: their sources with products by
+ * single work-items (cl/wgmma_items.clh). Masks, schedules, layouts of operands and fragments, and
+ * how results end are the same; barriers between warpgroups and tensor copies are not looked at.
+ *
+ * Every line of a table is a program, which takes the driver some seconds to build.
+ */
+#include <string.h>
+
+#include "compare.h"
+#include "kernel_run.h"
+#include "kernels/wgmma.h"
+#include "suite.h"
+
+extern const cla_kernel cla_kernel_attn_prefill_wgmma, cla_kernel_attn_prefill;
+
+/* The kernel as any device can run it; its first tunable is the unit. */
+static cla_kernel by_items(const cla_kernel *kernel)
+{
+    cla_kernel copy = *kernel;
+
+    copy.needs = 0;
+    copy.tunables[0].choices[0] = copy.tunables[0].safe = CLA_UNIT_ITEMS;
+    return copy;
+}
+
+static const int lens_q[] = { 3, 0, 133, 1 }, lens_k[] = { 35, 9, 200, 0 };
+static const int lens_cache[] = { 131, 0, 240, 64 };
+
+/* CONSUMERS, BC, STAGES; TURNS and COPY concern the unit alone. */
+#define CONFIG(consumers, keys, stages) { CLA_UNIT_ITEMS, consumers, keys, stages, 1, 1 }
+enum { MAX_SHAPES = 7 };
+
+/* Shapes that share a program. */
+typedef struct program {
+    int t[CLA_MAX_TUNABLES];
+    attn_spec shapes[MAX_SHAPES];
+} program;
+
+#define D_64 .D = 64, .Dv = 64, .in = CLATTN_F16, .lse = true
+#define ALL_OPTIONS                                                                            \
+    .mask = true, .bias = true, .alibi = true, .sinks = true, .softcap = 20, .lse = true
+static const program programs[] = {
+    { CONFIG(2, 64, 2),
+      { { D_64, .name = "causal, spread 30", .B = 2, .Hq = 2, .Hk = 1, .Nq = 130, .Nk = 201,
+          .spread = 30, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT },
+        { D_64, .name = "what no row sees is poisoned", .B = 1, .Hq = 2, .Hk = 1, .Nq = 70,
+          .Nk = 200, .causal = CLATTN_CAUSAL_TOP_LEFT, .poison_hidden = true,
+          .layout = LAYOUT_BNHD },
+        { D_64, .name = "window, rising scores", .B = 1, .Hq = 2, .Hk = 1, .Nq = 70, .Nk = 231,
+          .regime = REGIME_RISING, .spread = 10, .window = true, .left = 70, .right = 11,
+          .poison_hidden = true },
+        { D_64, .name = "more rows than keys, padded", .B = 1, .Hq = 2, .Hk = 2, .Nq = 150,
+          .Nk = 7, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT, .layout = LAYOUT_PADDED },
+        { D_64, .name = "one", .B = 1, .Hq = 1, .Hk = 1, .Nq = 1, .Nk = 1 },
+        { D_64, .name = "spread 1000", .B = 1, .Hq = 1, .Hk = 1, .Nq = 128, .Nk = 130,
+          .spread = 1000 },
+        { D_64, .name = "one huge score", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 150,
+          .regime = REGIME_ONE_HUGE, .spread = 3 } } },
+    { CONFIG(2, 128, 2),
+      { { .name = "bf16, tiles of 128 keys, causal", .B = 1, .Hq = 1, .Hk = 1, .Nq = 130, .Nk = 290,
+          .D = 128, .Dv = 128, .in = CLATTN_BF16, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT,
+          .spread = 10 } } },
+    { CONFIG(3, 64, 3),
+      { { ALL_OPTIONS, .name = "all options, ragged", .B = 4, .Hq = 2, .Hk = 1, .D = 40, .Dv = 72,
+          .in = CLATTN_F16, .lens_q = lens_q, .lens_k = lens_k },
+        { ALL_OPTIONS, .name = "all options, hidden rows", .B = 4, .Hq = 2, .Hk = 1, .D = 40,
+          .Dv = 72, .in = CLATTN_F16, .lens_q = lens_q, .lens_k = lens_k, .bias_hides = true,
+          .causal = CLATTN_CAUSAL_BOTTOM_RIGHT, .poison_hidden = true } } },
+    { CONFIG(2, 64, 2),
+      { { .name = "pages", .B = 4, .Hq = 2, .Hk = 1, .Nq = 66, .D = 192, .Dv = 130,
+          .in = CLATTN_BF16, .kv = CLATTN_BF16, .page_rows = 16, .lens_k = lens_cache,
+          .sinks = true, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT } } },
+    { CONFIG(2, 64, 2),
+      { { .name = "D 20, Dv 256, softcap", .B = 1, .Hq = 1, .Hk = 1, .Nq = 90, .Nk = 100, .D = 20,
+          .Dv = 256, .in = CLATTN_F16, .softcap = 5, .spread = 10 } } },
+};
+
+static void check_shape(const cla_kernel *kernel, const int *t, const attn_spec *spec)
+{
+    char config[128];
+    attn_run run;
+    cla_attn problem;
+
+    cla_config_text(kernel, t, config, sizeof config);
+    compare_label("%s %s on \"%s\"", kernel->name, config, spec->name);
+    attn_data *data = attn_data_make(spec, suite_seed());
+    attn_run_make(&run, suite_ctx(), data);
+    ck_assert(kernel_problem(suite_ctx(), &cla_kernel_attn_prefill, &run.params, &problem));
+    ck_assert_msg(cla_kernel_legal(kernel, &suite_ctx()->dev, &problem, t), "%s: not legal",
+                  compare_label_text());
+    kernel_run_attention(suite_ctx(), kernel, &run, &problem, t);
+    attn_run_free(&run);
+    attn_data_free(data);
+}
+
+START_TEST(attention)
+{
+    const cla_kernel kernel = by_items(&cla_kernel_attn_prefill_wgmma);
+    const program *p = &programs[_i];
+
+    for (int i = 0; i < MAX_SHAPES && p->shapes[i].name; i++)
+        check_shape(&kernel, p->t, &p->shapes[i]);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("wgmma");
+    TCase *t = tcase_create("wgmma");
+
+    tcase_add_loop_test(t, attention, 0, (int)(sizeof programs / sizeof programs[0]));
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return suite_main(suite);
+}
