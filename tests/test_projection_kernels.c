@@ -283,7 +283,7 @@ START_TEST(configurations)
     for (size_t i = 0; i < sizeof config_shapes / sizeof config_shapes[0]; i++)
         ran += check_shape(kernel, &config_shapes[i], scope.pairs);
     for (size_t i = 0; i < sizeof native_config_shapes / sizeof native_config_shapes[0]; i++)
-        if (cla_kernel_is_native(kernel))
+        if (cla_kernel_is_native(kernel) || (kernel->needs & CLA_CAP_WGMMA))
             ran += check_shape(kernel, &native_config_shapes[i], scope.pairs);
     kernel_walk_report(&scope, kernel, ran);
 }

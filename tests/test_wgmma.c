@@ -11,9 +11,11 @@
 #include "compare.h"
 #include "kernel_run.h"
 #include "kernels/wgmma.h"
+#include "projection_case.h"
 #include "suite.h"
 
-extern const cla_kernel cla_kernel_attn_prefill_wgmma, cla_kernel_attn_prefill;
+extern const cla_kernel cla_kernel_attn_prefill_wgmma, cla_kernel_attn_prefill,
+    cla_kernel_proj_wgmma, cla_kernel_proj_gemm;
 
 /* The kernel as any device can run it; its first tunable is the unit. */
 static cla_kernel by_items(const cla_kernel *kernel)
@@ -105,12 +107,55 @@ START_TEST(attention)
 }
 END_TEST
 
+/* UNIT, BN, STAGES. */
+typedef struct proj_program {
+    int t[CLA_MAX_TUNABLES];
+    proj_spec spec;
+} proj_program;
+
+static const proj_program proj_programs[] = {
+    { { CLA_UNIT_ITEMS, 128, 3 },
+      { .name = "f16, tails", .B = 2, .N = 83, .M = 200, .in = CLATTN_F16, .w_layout = W_FLAT,
+        .part = { { .H = 1, .K = 150, .bias = true } } } },
+    { { CLA_UNIT_ITEMS, 256, 3 },
+      { .name = "bf16, q, k, v with everything, padded", .B = 2, .N = 40, .M = 77,
+        .in = CLATTN_BF16, .w_layout = W_PADDED, .y_layout = Y_PADDED, .start = 1000,
+        .part = { { .H = 3, .K = 22, .rotary = CLATTN_ROTARY_NEOX, .bias = true },
+                  { .H = 1, .K = 40, .rotary = CLATTN_ROTARY_GPTJ, .residual = true },
+                  { .H = 2, .K = 5, .bias = true, .in_place = true } } } },
+    { { CLA_UNIT_ITEMS, 128, 4 },
+      { .name = "f16 to f32", .B = 1, .N = 130, .M = 64, .in = CLATTN_F16, .out = CLATTN_F32,
+        .part = { { .H = 2, .K = 70 } } } },
+};
+
+START_TEST(projection)
+{
+    const cla_kernel kernel = by_items(&cla_kernel_proj_wgmma);
+    const proj_program *p = &proj_programs[_i];
+    proj_run run;
+    cla_proj problem;
+
+    compare_label("%s on \"%s\"", kernel.name, p->spec.name);
+    proj_data *data = proj_data_make(&p->spec, suite_seed());
+    proj_run_make(&run, suite_ctx(), data);
+    ck_assert(kernel_problem(suite_ctx(), &cla_kernel_proj_gemm, &run.params, &problem));
+    ck_assert_msg(cla_kernel_legal(&kernel, &suite_ctx()->dev, &problem, p->t), "%s: not legal",
+                  compare_label_text());
+    proj_run_poison(&run);
+    kernel_run(suite_ctx(), &kernel, &problem, p->t);
+    proj_run_check(&run);
+    proj_run_free(&run);
+    proj_data_free(data);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("wgmma");
     TCase *t = tcase_create("wgmma");
 
     tcase_add_loop_test(t, attention, 0, (int)(sizeof programs / sizeof programs[0]));
+    tcase_add_loop_test(t, projection, 0, (int)(sizeof proj_programs / sizeof proj_programs[0]));
     suite_add_tcase(s, t);
     return s;
 }
