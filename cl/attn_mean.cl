@@ -29,7 +29,7 @@ __kernel void attn_mean(ATTN_ARGS, STATS_ARGS)
 
     const seq s = SEQ_OF(b);
     tile_span span;
-    find_span(&span, row0, s, left, right, causal);
+    find_span(&span, row0, BR, s, left, right, causal);
     const int heads = key < span.end && key + BC > span.begin ? Hq : 0;
 
     float total[MR * MC];
@@ -43,7 +43,7 @@ __kernel void attn_mean(ATTN_ARGS, STATS_ARGS)
         const score_rule rule = SCORE_RULE_OF(b, h);
         float x[MR * MC];
         tile_products(q_tile, k_tile, q, q_at, q_n, span.rows, &keys, key, span.end, tr, tc, x);
-        score_tile(&rule, s, row0 + tr, key + tc * MC, sees_all(&span, key), left, right,
+        score_tile(&rule, s, row0 + tr, key + tc * MC, sees_all(&span, key, BC), left, right,
                    causal, x);
 #pragma unroll
         for (int i = 0; i < MR; i++) {

@@ -53,12 +53,9 @@ __kernel void attn_prefill_tile(ATTN_ARGS)
     const int h = (int)(head % (uint)Hq), b = (int)(head / (uint)Hq), hk = h / G;
 
     const seq s = SEQ_OF(b);
-    const int rows = clamp(s.nq - row0, 0, BR);
-    const int last_row = row0 + max(rows, 1) - 1;
-    const int begin = key_begin(row0, s, left);
-    const int end = rows > 0 ? key_end(last_row, s, right, causal) : 0;
-    const int all_begin = rows == BR ? key_begin(last_row, s, left) : end;
-    const int all_end = key_end(row0, s, right, causal);
+    tile_span span;
+    find_span(&span, row0, BR, s, left, right, causal);
+    const int rows = span.rows, begin = span.begin, end = span.end;
     const size_t q_at = (size_t)(q_off + b * q_b + h * q_h + (long)(s.q0 + row0) * q_n);
     const kv_head keys = KEYS_OF(b, hk, s);
     const kv_head values = VALUES_OF(b, hk, s);
@@ -98,8 +95,8 @@ __kernel void attn_prefill_tile(ATTN_ARGS)
             TILE_UNROLL
             for (int m = 0; m < MR; m++)
                 score_strip(&rule, s, row0 + (strip + m) * 16, key + sc * NS * 16,
-                            key >= all_begin && key + BC <= all_end, left, right, causal,
-                            x + m * NS, highest + m * TILE_ROWS);
+                            sees_all(&span, key, BC), left, right, causal, x + m * NS,
+                            highest + m * TILE_ROWS);
             tell_rows(red, highest, strip, sc);
             barrier(CLK_LOCAL_MEM_FENCE); /* nobody needs the keys */
             if (key + BC < end)

@@ -58,7 +58,7 @@ __kernel void attn_probs(ATTN_ARGS)
 
     const seq s = SEQ_OF(b);
     tile_span span;
-    find_span(&span, row0, s, left, right, causal);
+    find_span(&span, row0, BR, s, left, right, causal);
     const size_t q_at = (size_t)(q_off + b * q_b + h * q_h + (long)(s.q0 + row0) * q_n);
     const kv_head keys = KEYS_OF(b, hk, s);
     __global float *out = probs + (probs_off + b * probs_b + to_head * probs_h);
@@ -73,7 +73,7 @@ __kernel void attn_probs(ATTN_ARGS)
     for (int key = span.begin; key < span.end; key += BC) {
         float x[MR * MC];
         tile_products(q_tile, k_tile, q, q_at, q_n, span.rows, &keys, key, span.end, tr, tc, x);
-        score_tile(&rule, s, row0 + tr, key + tc * MC, sees_all(&span, key), left, right,
+        score_tile(&rule, s, row0 + tr, key + tc * MC, sees_all(&span, key, BC), left, right,
                    causal, x);
 #pragma unroll
         for (int i = 0; i < MR; i++) {

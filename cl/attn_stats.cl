@@ -82,7 +82,7 @@ __kernel void attn_stats(ATTN_ARGS, STATS_ARGS)
 
     const seq s = SEQ_OF(b);
     tile_span span;
-    find_span(&span, row0, s, left, right, causal);
+    find_span(&span, row0, BR, s, left, right, causal);
     const size_t q_at = (size_t)(q_off + b * q_b + h * q_h + (long)(s.q0 + row0) * q_n);
     const kv_head keys = KEYS_OF(b, hk, s);
     const score_rule rule = SCORE_RULE_OF(b, h);
@@ -109,7 +109,7 @@ __kernel void attn_stats(ATTN_ARGS, STATS_ARGS)
     for (int key = span.begin; key < span.end; key += BC) {
         float x[MR * MC];
         tile_products(q_tile, k_tile, q, q_at, q_n, span.rows, &keys, key, span.end, tr, tc, x);
-        score_tile(&rule, s, row0 + tr, key + tc * MC, sees_all(&span, key), left, right,
+        score_tile(&rule, s, row0 + tr, key + tc * MC, sees_all(&span, key, BC), left, right,
                    causal, x);
         /* tile_products() has barriers: the scores before these have been read. */
 #pragma unroll

@@ -40,6 +40,15 @@ const cla_arg cla_argmax_pick_args[] = {
     ATTN_ARGS, VIEW(index), OFF_BHN(index), { CLA_ARG_END, 0 },
 };
 
+size_t cla_attn_bind_whole(void *problem, const int *t)
+{
+    cla_attn *p = problem;
+    (void)t;
+    p->splits = 1;
+    p->split_keys = p->Nk;
+    return 0;
+}
+
 bool cla_attn_is_tile(int work_group, int rows)
 {
     const int of_item = rows / (work_group / CLA_ATTN_TILE_ITEMS);

@@ -13,6 +13,9 @@ extern const cla_arg cla_argmax_pick_args[]; /* ATTN_ARGS, then the index tensor
  * argmax are made of. A GPU is what they are for; a CPU does a twentieth of what its cores can. */
 enum { CLA_ATTN_TILE_ITEMS = 8 };
 
+/* bind() of kernels that leave the keys in one part and need no workspace. */
+size_t cla_attn_bind_whole(void *problem, const int *t);
+
 /* With 2 or 4 rows the sums of a work-item stay in registers. */
 bool cla_attn_is_tile(int work_group, int rows);
 

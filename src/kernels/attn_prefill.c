@@ -57,15 +57,6 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
     }
 }
 
-static size_t bind(void *problem, const int *t)
-{
-    cla_attn *p = problem;
-    (void)t;
-    p->splits = 1;
-    p->split_keys = p->Nk;
-    return 0;
-}
-
 static cla_geometry geometry(const void *problem, const int *t)
 {
     return cla_groups(num_groups(problem, t), t[WG]);
@@ -88,7 +79,7 @@ const cla_kernel cla_kernel_attn_prefill = {
     .priority = cla_priority_portable,
     .ok = ok,
     .estimate = estimate,
-    .bind = bind,
+    .bind = cla_attn_bind_whole,
     .geometry = geometry,
     .local_bytes = local_bytes,
 };

@@ -5,30 +5,16 @@
  */
 #define OVER __attribute__((overloadable, always_inline))
 
-OVER size_t get_local_id(uint d)
-{
-    return d == 0 ? __nvvm_read_ptx_sreg_tid_x()
-         : d == 1 ? __nvvm_read_ptx_sreg_tid_y() : __nvvm_read_ptx_sreg_tid_z();
-}
-
-OVER size_t get_group_id(uint d)
-{
-    return d == 0 ? __nvvm_read_ptx_sreg_ctaid_x()
-         : d == 1 ? __nvvm_read_ptx_sreg_ctaid_y() : __nvvm_read_ptx_sreg_ctaid_z();
-}
-
-OVER size_t get_local_size(uint d)
-{
-    return d == 0 ? __nvvm_read_ptx_sreg_ntid_x()
-         : d == 1 ? __nvvm_read_ptx_sreg_ntid_y() : __nvvm_read_ptx_sreg_ntid_z();
-}
-
-OVER size_t get_num_groups(uint d)
-{
-    return d == 0 ? __nvvm_read_ptx_sreg_nctaid_x()
-         : d == 1 ? __nvvm_read_ptx_sreg_nctaid_y() : __nvvm_read_ptx_sreg_nctaid_z();
-}
-
+#define BY_DIMENSION(name, sreg)                                                               \
+    OVER size_t name(uint d)                                                                   \
+    {                                                                                          \
+        return d == 0 ? __nvvm_read_ptx_sreg_##sreg##_x()                                      \
+             : d == 1 ? __nvvm_read_ptx_sreg_##sreg##_y() : __nvvm_read_ptx_sreg_##sreg##_z(); \
+    }
+BY_DIMENSION(get_local_id, tid)
+BY_DIMENSION(get_group_id, ctaid)
+BY_DIMENSION(get_local_size, ntid)
+BY_DIMENSION(get_num_groups, nctaid)
 OVER size_t get_global_id(uint d) { return get_group_id(d) * get_local_size(d) + get_local_id(d); }
 OVER size_t get_global_size(uint d) { return get_num_groups(d) * get_local_size(d); }
 
