@@ -4,104 +4,194 @@
  *
  *     y[r][c] = sum_m x[r][m] w[c][m]        then bias, rotary, residual: see proj.clh
  *
- * TM work-items share the sums of CB columns and RB rows, eight weights at a time; the rest of a
- * work-group takes other columns. Neighbours lie along the axis of w that is contiguous.
+ * TM work-items share the sums of CB columns and RB rows; the rest of a work-group takes other
+ * columns. Neighbours lie along the axis of w that is contiguous. Columns along M are read 16 bytes
+ * at a time where they are aligned to that. Work-groups of the same columns and other rows follow
+ * one another, so that the weights are still in a cache.
  *
  * Tunables    WG work-items, TM of them along M, CB columns (even) and RB rows of each
  * Constants   see proj.clh
- * Launch      (WG * tiles of WG / TM * CB slots over all parts, ceil(rows / RB)), groups of WG
- * Local       WG * CB * RB floats
- * Numerics    f32; each work-item sums every TM-th run of 8 in order, then a tree
+ * Launch      (WG * ceil(rows / RB) * tiles of WG / TM * CB slots over all parts), groups of WG
+ * Local       about WG * CB * RB floats
+ * Numerics    f32; each work-item sums every TM-th run of a column in order, then two rounds of
+ *             adding up what work-items have; i4 in groups of 32
  */
 #define TC (WG / TM)
 #define WIDTH (TC * CB)
+#define SUMS (RB * CB)
 
 /* Work-items that share a column stand side by side if its weights do. */
 #define SIDE_BY_SIDE (W_ALONG == ALONG_M)
-#define STEP (SIDE_BY_SIDE ? 1 : TC)
+#define STEP (SIDE_BY_SIDE ? 1 : TC)   /* to the next one that shares the column */
+#define BESIDE (SIDE_BY_SIDE ? TM : 1) /* to the next column */
+
+/* Work-items that add up one sum of all TM. */
+#define SHARE (TM >= SUMS ? TM / SUMS : 1)
+#define LD (WG + SHARE) /* SHARE more, so that those of different sums meet in no bank */
+
+#define CHUNK (128 / BITS_OF(W_TYPE)) /* weights of 16 bytes */
 
 FN float dot4(float4 a, float4 b, float sum)
 {
     return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
 }
 
-/* sums[r][c] over the m of this work-item. */
-FN void add_products(const part *p, const weights *w, __global const void *x, const size_t *rows,
-                     int tm, int M, float *sums)
+/*
+ * Weights 4 j .. 4 j + 3 of a chunk. Integers become the low bits of 2^23, which is cheaper than to
+ * convert them; four of i4 stay where they are in 16 bits, so they come times 1, 16, 256 and 4096.
+ */
+FN float4 chunk_quad(uint4 u, int j)
 {
-    for (int m = tm * 8; m + 8 <= M; m += TM * 8) {
-        float4 a[RB], b[RB];
+    const uint2 half_of = j % 2 ? u.zw : u.xy;
+    const int word = W_TYPE == T_I4 ? j / 2 : j;
+    uint v = word == 0 ? u.x : word == 1 ? u.y : word == 2 ? u.z : u.w;
+    if (W_TYPE == T_I8) {
+        v ^= 0x80808080u;
+        return as_float4(((uint4)(v, v >> 8, v >> 16, v >> 24) & 0xffu) | 0x4b000000u)
+             - 8388736.0f;
+    }
+    if (W_TYPE == T_I4) {
+        v = (v ^ 0x88888888u) >> (j % 2 * 16);
+        return as_float4(((uint4)(v) & (uint4)(0xfu, 0xf0u, 0xf00u, 0xf000u)) | 0x4b000000u)
+             - (float4)(8388616.0f, 8388736.0f, 8390656.0f, 8421376.0f);
+    }
+    if (W_TYPE == T_F16)
+        return vload_half4(0, (const half *)&half_of);
+    if (W_TYPE == T_BF16)
+        return as_float4((uint4)(half_of.x << 16, half_of.x & 0xffff0000u, half_of.y << 16,
+                                 half_of.y & 0xffff0000u));
+    return as_float4(u);
+}
+
+/* What takes those factors back. */
+#define CHUNK_FACTORS \
+    (W_TYPE == T_I4 ? (float4)(1.0f, 0x1p-4f, 0x1p-8f, 0x1p-12f) : (float4)(1.0f))
+
+/* sums[r][c] over the chunks of this work-item; all of a column of x and w are aligned. */
+FN void add_chunks(const part *p, const weights *w, __global const void *x, const size_t *rows,
+                   int tm, int M, float *sums)
+{
+    for (int i = tm; i < M / CHUNK; i += TM) {
+        uint4 u[CB];
+        float dots[SUMS];
 #pragma unroll
-        for (int r = 0; r < RB; r++) {
-            a[r] = load4(IN_TYPE, x, rows[r] + m);
-            b[r] = load4(IN_TYPE, x, rows[r] + m + 4);
+        for (int c = 0; c < CB; c++) {
+            const size_t at = W_TYPE == T_I4 ? w[c].at : w[c].at * BITS_OF(W_TYPE) / 8;
+            u[c] = ((__global const uint4 *)p->w)[at / 16 + i];
+        }
+#pragma unroll
+        for (int n = 0; n < SUMS; n++)
+            dots[n] = W_TYPE == T_I4 ? 0.0f : sums[n];
+#pragma unroll
+        for (int j = 0; j < CHUNK / 4; j++) {
+            float4 a[RB];
+#pragma unroll
+            for (int r = 0; r < RB; r++)
+                a[r] = load4_aligned(IN_TYPE, x, rows[r] + i * CHUNK + j * 4) * CHUNK_FACTORS;
+#pragma unroll
+            for (int c = 0; c < CB; c++) {
+                const float4 b = chunk_quad(u[c], j);
+#pragma unroll
+                for (int r = 0; r < RB; r++)
+                    dots[r * CB + c] = dot4(a[r], b, dots[r * CB + c]);
+            }
         }
 #pragma unroll
         for (int c = 0; c < CB; c++) {
-            const float4 u = weight4(p, w[c], m), v = weight4(p, w[c], m + 4);
+            const float scale = W_TYPE == T_I4 ? scale_at(p, w[c].scale + i) : 1.0f;
 #pragma unroll
             for (int r = 0; r < RB; r++)
-                sums[r * CB + c] = dot4(b[r], v, dot4(a[r], u, sums[r * CB + c]));
+                sums[r * CB + c] = W_TYPE == T_I4
+                                     ? fma(dots[r * CB + c], scale, sums[r * CB + c])
+                                     : dots[r * CB + c];
         }
     }
-    for (int m = M / 8 * 8 + tm; m < M; m += TM) {
+}
+
+/* The same from m = first on, one weight at a time, wherever it lies. */
+FN void add_singles(const part *p, const weights *w, __global const void *x, const size_t *rows,
+                    int first, int M, float *sums)
+{
+    for (int m = first; m < M; m += TM) {
+        float a[RB];
+#pragma unroll
+        for (int r = 0; r < RB; r++)
+            a[r] = load(IN_TYPE, x, rows[r] + m);
 #pragma unroll
         for (int c = 0; c < CB; c++) {
-            const float u = weight(p, w[c], m);
+            const float b = weight(p, w[c], m);
 #pragma unroll
             for (int r = 0; r < RB; r++)
-                sums[r * CB + c] = fma(load(IN_TYPE, x, rows[r] + m), u, sums[r * CB + c]);
+                sums[r * CB + c] = fma(a[r], b, sums[r * CB + c]);
         }
     }
+}
+
+/* A finished sum: row r and slot s of the tile. */
+FN float sum_of(__local const float *shared, int r, int s)
+{
+    const int c = SIDE_BY_SIDE ? s % CB : s / TC, tc = SIDE_BY_SIDE ? s / CB : s % TC;
+    __local const float *from = shared + (r * CB + c) * LD + tc * BESIDE;
+    float sum = from[0];
+    for (int l = 1; l < SHARE; l++)
+        sum += from[l * STEP];
+    return sum;
 }
 
 REQD_WG(WG, 1, 1)
 __kernel void proj_few(PROJ_ARGS)
 {
-    __local float shared[RB * CB * WG];
+    __local float shared[SUMS * LD];
     const int lid = (int)get_local_id(0);
     const int tm = SIDE_BY_SIDE ? lid % TM : lid / TC, tc = SIDE_BY_SIDE ? lid / TM : lid % TC;
-    const int row0 = (int)get_group_id(1) * RB;
-    int tile = (int)get_group_id(0);
+    const int group = (int)get_group_id(0), row0 = group % TILES(rows, RB) * RB;
+    int tile = group / TILES(rows, RB);
     SELECT_PART(p, tile, WIDTH)
-    const int slot0 = tile * WIDTH + tc * CB;
+    const int slot0 = tile * WIDTH;
 
     weights w[CB];
     size_t x_rows[RB];
-    float sums[RB * CB];
+    float sums[SUMS];
 #pragma unroll
     for (int c = 0; c < CB; c++)
-        w[c] = weights_of(&p, slot0 + c);
+        w[c] = weights_of(&p, slot0 + (SIDE_BY_SIDE ? tc * CB + c : c * TC + tc));
 #pragma unroll
     for (int r = 0; r < RB; r++)
         x_rows[r] = X_ROW(row0 + r);
 #pragma unroll
-    for (int i = 0; i < RB * CB; i++)
+    for (int i = 0; i < SUMS; i++)
         sums[i] = 0.0f;
-    add_products(&p, w, x, x_rows, tm, M, sums);
+    int done = 0;
+    if (columns_aligned(&p) && ROWS_ALIGNED) {
+        add_chunks(&p, w, x, x_rows, tm, M, sums);
+        done = M / CHUNK * CHUNK;
+    }
+    add_singles(&p, w, x, x_rows, done + tm, M, sums);
 
 #pragma unroll
     for (int c = 0; c < CB; c++) {
         const float factor = column_factor(&p, w[c]);
 #pragma unroll
         for (int r = 0; r < RB; r++)
-            shared[(r * CB + c) * WG + lid] = sums[r * CB + c] * factor;
+            shared[(r * CB + c) * LD + lid] = sums[r * CB + c] * factor;
     }
-    for (int half_of = TM / 2; half_of > 0; half_of /= 2) {
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (tm < half_of) {
-            for (int i = 0; i < RB * CB; i++)
-                shared[i * WG + lid] += shared[i * WG + lid + half_of * STEP];
-        }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    /* Number tm % SHARE of a sum is read, and replaced, by one work-item alone. */
+    for (int i = tm / SHARE; i < SUMS; i += TM / SHARE) {
+        __local float *from = shared + i * LD + tc * BESIDE + tm % SHARE * STEP;
+        float sum = from[0];
+        for (int l = SHARE; l < TM; l += SHARE)
+            sum += from[l * STEP];
+        from[0] = sum;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 
-    for (int i = tm; i < RB * CB / 2; i += TM) {
-        const int r = i / (CB / 2), c = i % (CB / 2) * 2, row = row0 + r;
-        __local const float *sum = shared + (r * CB + c) * WG + lid - tm * STEP;
+    for (int i = lid; i < RB * WIDTH / 2; i += WG) {
+        const int r = i / (WIDTH / 2), s = i % (WIDTH / 2) * 2, row = row0 + r;
         if (row < rows) {
             const int b = row / N, n = row % N;
-            put_pair(&p, pair_of(&p, slot0 + c), b, n, POSITION(b, n), sum[0], sum[WG]);
+            put_pair(&p, pair_of(&p, slot0 + s), b, n, POSITION(b, n), sum_of(shared, r, s),
+                     sum_of(shared, r, s + 1));
         }
     }
 }

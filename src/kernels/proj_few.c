@@ -7,7 +7,7 @@ enum { WG, TM, CB, RB };
 extern const cla_blob cla_src_prelude_clh, cla_src_rotary_clh, cla_src_proj_clh, cla_src_proj_few;
 extern const cla_kernel cla_kernel_proj_few;
 
-#define MAX_GROUPS 0x7fffffffu /* of one dimension, on the strictest device */
+enum { MAX_SUMS = 32 }; /* of a work-item: more do not stay in registers */
 
 /* Weights are read once per RB rows: worth it while they are what takes the time. */
 static int priority(const cla_dev *dev, const void *problem)
@@ -17,51 +17,65 @@ static int priority(const cla_dev *dev, const void *problem)
     return p->rows <= 16 ? best + 1 : best - 1;
 }
 
-static size_t tiles(const cla_proj *p, const int *t)
+static size_t num_groups(const cla_proj *p, const int *t)
 {
-    return cla_proj_tiles(p, (size_t)(t[WG] / t[TM] * t[CB]));
+    return cla_proj_tiles(p, (size_t)(t[WG] / t[TM] * t[CB]))
+         * cla_ceil_div((size_t)p->rows, (size_t)t[RB]);
 }
 
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
-    const cla_proj *p = problem;
     (void)dev;
-    return t[TM] <= t[WG] && tiles(p, t) * (size_t)t[WG] <= MAX_GROUPS
-        && (p->rows + t[RB] - 1) / t[RB] <= 0xffff;
+    return t[TM] <= t[WG] && t[CB] * t[RB] <= MAX_SUMS
+        && num_groups(problem, t) * (size_t)t[WG] <= CLA_MAX_GROUPS;
 }
 
-static void estimate(const cla_dev *dev, const void *problem, int *t)
+/* Weights that a work-item reads at once. */
+static int chunk_of(const cla_proj *p)
 {
-    const cla_proj *p = problem;
-    t[WG] = dev->info.max_work_group >= 128 ? 128 : 64;
-    t[TM] = p->w_along == CLA_W_ALONG_M ? 32 : 8;
-    t[CB] = p->rows > 2 ? 4 : 2;
-    t[RB] = p->rows >= 4 ? 4 : p->rows >= 2 ? 2 : 1;
-}
-
-static cla_geometry geometry(const void *problem, const int *t)
-{
-    const cla_proj *p = problem;
-    const size_t wg = (size_t)t[WG], rows = ((size_t)p->rows + t[RB] - 1) / t[RB];
-    return (cla_geometry){ 2, { tiles(p, t) * wg, rows, 1 }, { wg, 1, 1 } };
+    return p->w_type == CLATTN_I4   ? 32
+         : p->w_type == CLATTN_I8  ? 16
+         : p->w_type == CLATTN_F32 ? 4
+                                   : 8;
 }
 
 static size_t local_bytes(const void *problem, const int *t)
 {
+    const int sums = t[CB] * t[RB], share = t[TM] >= sums ? t[TM] / sums : 1;
     (void)problem;
-    return (size_t)t[WG] * t[CB] * t[RB] * sizeof(float);
+    return (size_t)sums * (size_t)(t[WG] + share) * sizeof(float);
+}
+
+/* As many columns as leave two work-groups to each unit: each spares reading x once more. */
+static void estimate(const cla_dev *dev, const void *problem, int *t)
+{
+    const cla_proj *p = problem;
+    const int chunks = p->M / chunk_of(p);
+    const size_t largest = dev->info.max_work_group;
+    t[WG] = largest >= 256 ? 256 : largest >= 128 ? 128 : 64;
+    t[TM] = p->w_along != CLA_W_ALONG_M ? 8 : chunks >= 256 && t[WG] >= 128 ? 128 : 32;
+    t[RB] = p->rows > 4 ? 8 : p->rows > 2 ? 4 : p->rows;
+    t[CB] = t[RB] == 8 ? 4 : 8;
+    while (t[CB] > 2 && (num_groups(p, t) < 2 * (size_t)dev->info.compute_units
+                         || local_bytes(p, t) > dev->info.local_bytes))
+        t[CB] /= 2;
+}
+
+static cla_geometry geometry(const void *problem, const int *t)
+{
+    return cla_groups(num_groups(problem, t), t[WG]);
 }
 
 const cla_kernel cla_kernel_proj_few = {
     .name = "proj_few",
-    .revision = 1,
+    .revision = 2,
     .stage = CLA_STAGE_PROJECTION,
     .parts = { &cla_src_prelude_clh, &cla_src_rotary_clh, &cla_src_proj_clh, &cla_src_proj_few },
     .tunables = {
-        [WG] = { "WG", { 64, 128 }, 64 },
+        [WG] = { "WG", { 64, 128, 256 }, 64 },
         [TM] = { "TM", { 8, 32, 128 }, 32 },
-        [CB] = { "CB", { 2, 4 }, 2 },
-        [RB] = { "RB", { 1, 2, 4 }, 1 },
+        [CB] = { "CB", { 2, 4, 8 }, 2 },
+        [RB] = { "RB", { 1, 2, 4, 8 }, 1 },
     },
     .constants = { CLA_PROJ_CONSTANTS },
     .args = cla_proj_args,

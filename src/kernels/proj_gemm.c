@@ -51,6 +51,13 @@ static void set_tile(int *t, int tx, int ty, int nc, int mr)
     t[MR] = mr;
 }
 
+/* Do 128 sums stay in registers beside what multiplies them? On what has mma.sync they do. */
+static bool many_registers(const cla_dev *dev)
+{
+    return dev->caps & CLA_CAP_MATRIX_F16
+        && (dev->tile == CLA_TILE_MMA_K8 || dev->tile == CLA_TILE_MMA_K16);
+}
+
 /* The largest tile that leaves no unit idle, then parts for two work-groups on each. */
 static void estimate(const cla_dev *dev, const void *problem, int *t)
 {
@@ -60,7 +67,7 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
     const bool narrow = p->in_type != CLATTN_F32 && p->w_type != CLATTN_F32;
     t[SPLIT] = 1;
     if (p->rows > 64)
-        set_tile(t, 16, 16, 8, 8);
+        set_tile(t, 16, many_registers(dev) ? 8 : 16, 8, many_registers(dev) ? 16 : 8);
     else
         set_tile(t, 16, 8, 8, p->rows > 32 ? 8 : 4);
     if (!roomy || num_tiles(p, t) * (most > 1 ? most : 1) < units)
