@@ -4,12 +4,11 @@
 
 enum { WG, RB, SPLIT };
 
-extern const cla_blob cla_src_kv_clh;
-extern const cla_blob cla_src_prelude_clh, cla_src_attn_clh, cla_src_attn_score_clh,
-    cla_src_attn_decode;
+extern const cla_blob cla_src_prelude_clh, cla_src_chunk_clh, cla_src_kv_clh, cla_src_attn_clh,
+    cla_src_attn_score_clh, cla_src_attn_decode_clh, cla_src_attn_decode;
 extern const cla_kernel cla_kernel_attn_merge, cla_kernel_attn_decode;
 
-enum { LANES = 8, MAX_KEPT_D = 256, MAX_SPLITS = 256 }; /* the first two as in the source */
+enum { MAX_SPLITS = 256 };
 #define MAX_QUERIES (1 << 30) /* of a key/value head, counted in int */
 
 /* Nk of a cache follows the longest sequence of the batch, the room of the cache does not. */
@@ -35,10 +34,57 @@ static size_t num_splits(const cla_attn *p, const int *t)
     return parts > fewest ? parts : fewest;
 }
 
+/* ---- the tile, as in cl/attn_decode.clh and chunk.clh ---- */
+
+static int bits_of(const cla_attn *p)
+{
+    return p->kv_type == CLATTN_F32 ? 32 : p->kv_type == CLATTN_I8 ? 8
+         : p->kv_type == CLATTN_I4 ? 4 : 16;
+}
+
+static int stored(const cla_attn *p, int32_t width)
+{
+    return p->kv_type == CLATTN_I4 ? (width + 1) / 2 * 2 : width;
+}
+
+/* Elements of a chunk of a row of so many. */
+static int chunk_of(const cla_attn *p, int width)
+{
+    int size = 128 / bits_of(p);
+    while (width % size != 0)
+        size /= 2;
+    return size;
+}
+
+static int value_chunks(const cla_attn *p, const int *t)
+{
+    const int most = t[RB] <= 2 ? 16 : 32 / t[RB], fits = chunk_of(p, stored(p, p->Dv));
+    return stored(p, p->Dv) / (fits < most ? fits : most);
+}
+
+static int key_lanes(int chunks)
+{
+    const int turns = (chunks + 15) / 16;
+    return (chunks + turns - 1) / turns;
+}
+
+static size_t local_bytes(const void *problem, const int *t)
+{
+    const cla_attn *p = problem;
+    const int wg = t[WG], rb = t[RB], team = wg / rb;
+    const int size = chunk_of(p, stored(p, p->D)), chunks = stored(p, p->D) / size;
+    const int lanes = key_lanes(chunks), keys = wg / lanes * (rb <= 4 ? 8 : 4);
+    const int query = lanes * (keys / 4 + 1) + (team < 32 ? team / 4 : 0);
+    const int kept = rb * chunks * (size < 4 ? 1 : size / 4);
+    const int float4s = rb * (query > wg ? query : wg) + (kept <= 512 ? kept : 1) + rb * keys / 4
+                      + wg / 4;
+    return (size_t)float4s * 16 + (size_t)(rb + 3) / 4 * 16;
+}
+
 static size_t num_groups(const cla_attn *p, const int *t)
 {
     const size_t blocks = cla_ceil_div((size_t)p->G * (size_t)p->Nq, (size_t)t[RB]);
-    const size_t slices = cla_ceil_div(cla_ceil_div((size_t)p->Dv, 4), (size_t)t[WG]);
+    const size_t slices = cla_ceil_div((size_t)value_chunks(p, t), (size_t)t[WG]);
     return blocks * slices * num_splits(p, t) * (size_t)p->Hk * (size_t)p->B;
 }
 
@@ -58,21 +104,25 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
     return (int64_t)p->G * p->Nq <= MAX_QUERIES && num_groups(p, t) <= CLA_MAX_GROUPS;
 }
 
+/*
+ * As many queries as meet at a key, up to eight, whose sums fill the registers of a work-item.
+ * Parts for two work-groups per compute unit from one sequence, while they are worth the merge.
+ */
 static void estimate(const cla_dev *dev, const void *problem, int *t)
 {
     const cla_attn *p = problem;
     const int64_t queries = (int64_t)p->G * p->Nq;
     const bool roomy = dev->info.local_bytes >= (32u << 10) && dev->info.max_work_group >= 128;
-    const int most = roomy ? 8 : 4;
-    t[RB] = 1;
-    while (t[RB] < most && t[RB] < queries)
-        t[RB] *= 2;
-    t[WG] = roomy ? 128 : 64;
-    /* Parts for two work-groups per compute unit from one sequence. */
     const int64_t wanted = ((int64_t)dev->info.compute_units * 2 + p->Hk - 1) / p->Hk;
+    t[WG] = roomy ? 128 : 64;
+    t[RB] = 1;
+    while (t[RB] < 8 && t[RB] < queries)
+        t[RB] *= 2;
+    while (t[RB] > 1 && local_bytes(p, t) > dev->info.local_bytes)
+        t[RB] /= 2;
     t[SPLIT] = 256;
-    while (t[SPLIT] < 4096 && (int64_t)t[SPLIT] * wanted * 4 <= (int64_t)most_keys(p))
-        t[SPLIT] *= 4;
+    while (t[SPLIT] < 4096 && (int64_t)t[SPLIT] * wanted * 2 <= (int64_t)most_keys(p))
+        t[SPLIT] *= 2;
 }
 
 static size_t bind(void *problem, const int *t)
@@ -92,25 +142,16 @@ static cla_geometry geometry(const void *problem, const int *t)
     return cla_groups(num_groups(problem, t), t[WG]);
 }
 
-static size_t local_bytes(const void *problem, const int *t)
-{
-    const cla_attn *p = problem;
-    const size_t rb = (size_t)t[RB], wg = (size_t)t[WG];
-    const size_t keys = rb >= 4 ? 64 : 256 / rb;
-    const size_t q4 = p->D <= MAX_KEPT_D ? rb * (((size_t)p->D + 3) / 4) : 1;
-    return (rb * LANES * (keys + 4) + wg + (rb + 3) / 4 * 4) * sizeof(float) + q4 * 16;
-}
-
 const cla_kernel cla_kernel_attn_decode = {
     .name = "attn_decode",
-    .revision = 1,
+    .revision = 2,
     .stage = CLA_STAGE_ATTENTION,
-    .parts = { &cla_src_prelude_clh, &cla_src_kv_clh, &cla_src_attn_clh, &cla_src_attn_score_clh,
-               &cla_src_attn_decode },
+    .parts = { &cla_src_prelude_clh, &cla_src_chunk_clh, &cla_src_kv_clh, &cla_src_attn_clh,
+               &cla_src_attn_score_clh, &cla_src_attn_decode_clh, &cla_src_attn_decode },
     .tunables = {
         [WG] = { "WG", { 64, 128 }, 64 },
-        [RB] = { "RB", { 1, 2, 4, 8 }, 4 },
-        [SPLIT] = { "SPLIT", { 256, 1024, 4096 }, 1024, .run_time = true },
+        [RB] = { "RB", { 1, 2, 4, 8 }, 1 },
+        [SPLIT] = { "SPLIT", { 256, 512, 1024, 4096 }, 1024, .run_time = true },
     },
     .constants = { CLA_ATTN_CONSTANTS },
     .args = cla_attn_args,
