@@ -9,31 +9,17 @@
  * share a key, a chunk of 16 bytes each, and add their products up in local memory. Each key and
  * value is read once per RB queries; values are on their way while scores become weights, and the
  * next keys while values are added. The results of several parts go to the workspace, without the
- * sink, for attn_merge.
+ * sink; where there are marks, the last work-group of a block of queries joins them, and attn_merge
+ * where there are none.
  *
- * Tunables    WG work-items, RB queries, SPLIT least number of keys of a part
+ * Tunables    WG work-items, RB queries, SPLIT least number of keys of a part, JOIN parts in this
+ *             launch (1) or in one of its own (2)
  * Constants   see attn.clh
  * Launch      ceil(G Nq / RB) * SLICES * splits * Hk * B work-groups of WG, in one dimension
  * Local       RB (KT + 4) LANES floats of partial products, in the end sums of values; RB KT
  *             weights; the queries while they take no more than 8 KB
  * Numerics    one f32 sum per work-item and score, then LANES of them in order; parts in attn_merge
  */
-FN float max_of_team(__local const float4 *x)
-{
-    float4 y = x[0];
-    for (int i = 1; i < TEAM / 4; i++)
-        y = fmax(y, x[i]);
-    return fmax(fmax(y.x, y.y), fmax(y.z, y.w));
-}
-
-FN float sum_of_team(__local const float4 *x)
-{
-    float4 y = x[0];
-    for (int i = 1; i < TEAM / 4; i++)
-        y += x[i];
-    return (y.x + y.y) + (y.z + y.w);
-}
-
 /* Scores of the keys of one member of a team, from partial products; returns their maximum. */
 FN float score_keys(__local float *score, __local const float *part, const score_rule *rule, int i,
                     int shift, int key, int member, int begin, int end)
@@ -53,16 +39,22 @@ FN float score_keys(__local float *score, __local const float *part, const score
     return top;
 }
 
-/* Turns them into weights; returns their sum. A NaN passes over the maximum, but not over it. */
-FN float weigh_keys(__local float *x, int member, float base)
+/*
+ * Turns them into weights, and adds to the sum; returns what sums so far are multiplied by. A NaN
+ * passes over the maximum, but not over the sum.
+ */
+FN float weigh_keys(__local float *x, __local const float4 *tops, int member, float *top,
+                    float *sum)
 {
-    float sum = 0.0f;
+    const float next = fmax(*top, max_of_team(tops)), factor = weight_of(*top, base_of(next));
+    *top = next;
+    *sum *= factor;
     for (int j = member; j < KT; j += TEAM) {
-        const float w = x[j] == -INFINITY ? MASKED : weight_of(x[j], base);
-        sum += w;
+        const float w = x[j] == -INFINITY ? MASKED : weight_of(x[j], base_of(next));
+        *sum += w;
         x[j] = w;
     }
-    return sum;
+    return factor;
 }
 
 /* Where the results of one query go: to o, or to the workspace as those of a part. */
@@ -104,10 +96,11 @@ FN void store_quad(__local float4 *sums, __local const float *factors, const flo
 }
 
 REQD_WG(WG, 1, 1)
-__kernel void attn_decode(ATTN_ARGS)
+__kernel void attn_decode(ATTN_ARGS, __global int *marks, long marks_off, long marks_count)
 {
     __local float4 part4[PART4], q_rows[KEEP_Q ? RB * Q4 : 1], weights4[RB * KT / 4], team4[WG / 4];
     __local float factors[RB];
+    __local int last;
     __local float *team = (__local float *)team4;
 
     const int lid = (int)get_local_id(0);
@@ -170,27 +163,17 @@ __kernel void attn_decode(ATTN_ARGS)
         team[lid] = score_keys(scores, (__local float *)part4 + r * 4 * QUERY4, &rule, i,
                                s.nk - s.nq, key, member, seen_begin, seen_end);
         barrier(CLK_LOCAL_MEM_FENCE);
-        const float next = fmax(top, max_of_team(team4 + r * (TEAM / 4)));
-        const float factor = weight_of(top, base_of(next));
-        top = next;
-        sum = sum * factor + weigh_keys(scores, member, base_of(next));
+        const float factor = weigh_keys(scores, team4 + r * (TEAM / 4), member, &top, &sum);
         if (member == 0)
             factors[r] = factor;
         barrier(CLK_LOCAL_MEM_FENCE);
 
         if (key + KT < end)
             fetch_keys(key_raw, key_factor, &keys, key + KT + slot, end - 1, lane, keys_aligned);
-        const int n = min(KT, end - key);
-        const int select = HAS_MASK || HAS_BIAS || key < all_begin || key + KT > all_end;
-#pragma unroll
-        for (int m = 0; m < RB * VALUE_QUADS; m++)
-            y[m] *= factors[m / VALUE_QUADS];
-        for (int k4 = share; adds && 4 * k4 < n; k4 += SHARES) {
-            if (k4 != share)
-                fetch4(value_raw, value_factor, &values, VALUE_CHUNK, key + 4 * k4, end - 1, column,
-                       values_aligned);
-            add_values(y, value_raw, value_factor, weights4 + k4, select);
-        }
+        if (adds)
+            add_tile(y, value_raw, value_factor, &values, key, end, column, values_aligned, share,
+                     weights4, factors,
+                     HAS_MASK || HAS_BIAS || key < all_begin || key + KT > all_end);
     }
 
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -208,14 +191,29 @@ __kernel void attn_decode(ATTN_ARGS)
         else if (HAS_LSE && slice == 0)
             lse[lse_off + b * lse_b + h * lse_h + (long)(s.q0 + i) * lse_n] = row_lse;
     }
-    const target to = {
-        splits == 1 ? (size_t)(o_off + b * o_b + (long)hk * G * o_h + s.q0 * o_n)
-                    : (size_t)work_o + (((size_t)split * B + b) * Hq + hk * G) * Nq * VALUE_DIM,
-        splits == 1 ? o_h : (long)Nq * VALUE_DIM, splits == 1 ? o_n : VALUE_DIM, splits == 1
-    };
+    const size_t at = (size_t)(o_off + b * o_b + (long)hk * G * o_h + s.q0 * o_n);
+    const size_t rows = (size_t)B * Hq * Nq, row = ((size_t)b * Hq + hk * G) * Nq;
+    const target to = { splits == 1 ? at : (size_t)work_o + (split * rows + row) * VALUE_DIM,
+                        splits == 1 ? o_h : (long)Nq * VALUE_DIM, splits == 1 ? o_n : VALUE_DIM,
+                        splits == 1 };
     /* Of a part without keys the lse tells that there is nothing to read. */
 #pragma unroll
     for (int quad = 0; quad < VALUE_QUADS; quad++)
         store_quad(part4, factors, y, quad, share, slice * COLS,
                    begin < end || splits == 1 ? u.count : 0, o, work, &to, &u);
+
+    const uint place = ((uint)(b * Hk + hk) * SLICES + slice) * blocks + group % blocks;
+    const int count = comes_last(marks + marks_off + (marks_count > 0 ? place : 0),
+                                 marks_count > 0 ? splits : 0, &last) ? u.count : 0;
+    const int all = max(0, key_end(row_last, s, right, causal));
+    const parts w = { work + work_o, work + work_lse, row, rows, Nq,
+                      min(splits, key_begin(row_first, s, left) / split_keys),
+                      min(splits, (all + split_keys - 1) / split_keys) };
+    const float row_lse = weigh_parts((__local float *)part4, factors, team4, &w, &u, count, r,
+                                      member, HAS_SINKS ? sinks[sinks_off + (known ? h : 0)]
+                                                        : -INFINITY);
+    if (HAS_LSE && slice == 0 && member == 0 && r < count)
+        lse[lse_off + b * lse_b + h * lse_h + (long)(s.q0 + i) * lse_n] = row_lse;
+    join_columns((__local float *)part4, factors, &w, &u, count, slice * COLS * VALUE_CHUNK,
+                 min(VALUE_DIM, (slice + 1) * COLS * VALUE_CHUNK), o, at, o_h, o_n);
 }

@@ -5,16 +5,38 @@
  *
  * in: 0 = 1.5, 1 = -inf, 2 = NaN, 3 = 1e-40 (subnormal)
  * bits: 0 f16 storage, 1 bf16 storage, 2 local memory and barrier, 3 -inf compares, 4 NaN is seen,
- *       5 exp(-inf) is 0, 6 subnormals are kept
- * Launch: one work-group of 16.
+ *       5 exp(-inf) is 0, 6 subnormals are kept, 7 the last work-group sees what all others wrote
+ * Launch: GROUPS work-groups of 16.
+ * out: zeros; word 0 the bits, then 7 of scratch, a mark, and words of the work-groups
  */
 #define ITEMS 16
+#define GROUPS 32
+
+/*
+ * Each work-group looks at what others have not written yet, so that a cache has it, and the last
+ * at what all have written.
+ */
+FN uint hand_over(__global uint *words, __global int *mark, __local int *last, int group, int i)
+{
+    uint wrong = 0;
+    for (int g = 0; g < GROUPS; g++) {
+        const uint early = words[g * ITEMS + i];
+        wrong += early != 0 && early != (uint)(g * ITEMS + i + 1);
+    }
+    words[group * ITEMS + i] = (uint)(group * ITEMS + i + 1);
+    if (!comes_last(mark, GROUPS, last))
+        return 0;
+    for (int g = 0; g < GROUPS; g++)
+        wrong += words[g * ITEMS + (i + g) % ITEMS] != (uint)(g * ITEMS + (i + g) % ITEMS + 1);
+    return wrong == 0;
+}
 
 REQD_WG(ITEMS, 1, 1)
 __kernel void probe_base(__global const float *in, __global uint *out)
 {
     __local float tile[ITEMS];
-    const int i = (int)get_local_id(0);
+    __local int last, good;
+    const int i = (int)get_local_id(0), group = (int)get_group_id(0);
     tile[i] = in[0] * (float)i;
     barrier(CLK_LOCAL_MEM_FENCE);
     const float mirrored = tile[ITEMS - 1 - i];
@@ -22,7 +44,15 @@ __kernel void probe_base(__global const float *in, __global uint *out)
     tile[i] = mirrored;
     barrier(CLK_LOCAL_MEM_FENCE);
 
-    if (i == 0) {
+    if (i == 0)
+        good = 0;
+    const uint handed = hand_over(out + 9, (__global int *)(out + 8), &last, group, i);
+    atomic_add(&good, (int)handed);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (i == 0 && HANDOVER && good == ITEMS)
+        atomic_or(out, 128u);
+
+    if (i == 0 && group == 0) {
         const float x = in[0], inf = in[1], nan_in = in[2], tiny = in[3];
         __global ushort *scratch = (__global ushort *)(out + 1);
         uint bits = 0;
@@ -35,6 +65,6 @@ __kernel void probe_base(__global const float *in, __global uint *out)
         bits |= isnan(nan_in) && nan_in != nan_in && !isnan(x) ? 16u : 0u;
         bits |= exp(inf) == 0.0f && exp2(inf - x) == 0.0f ? 32u : 0u;
         bits |= tiny * 0.5f > 0.0f ? 64u : 0u;
-        out[0] = bits;
+        atomic_or(out, bits);
     }
 }

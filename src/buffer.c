@@ -107,6 +107,19 @@ clattn_status cla_buffer_write_later(clattn_buffer *buffer, size_t offset, const
     return CLATTN_OK;
 }
 
+clattn_status cla_buffer_create_zeroed(clattn_ctx *ctx, size_t bytes, clattn_buffer **out)
+{
+    CLA_TRY(clattn_buffer_create(ctx, bytes, out));
+    void *zeros = calloc(1, bytes);
+    const clattn_status s = zeros ? cla_buffer_write_later(*out, 0, zeros, bytes)
+                                  : cla_fail(ctx, CLATTN_ERR_MEMORY,
+                                             "out of host memory for %zu zeros", bytes);
+    free(zeros);
+    if (s != CLATTN_OK)
+        clattn_buffer_destroy(out);
+    return s;
+}
+
 clattn_status cla_buffer_copy(const clattn_buffer *src, size_t from, const clattn_buffer *dst,
                               size_t to, size_t bytes)
 {

@@ -16,6 +16,7 @@ enum {
     /* Matrix instructions of warpgroups, for kernels with marked instructions (opencl/two_step.h):
      * with tensor maps, and 226 KB of local memory in arrays of fixed size. */
     CLA_CAP_WGMMA = 1u << 6,
+    CLA_CAP_HANDOVER = 1u << 8, /* the last work-group of a launch sees what all others wrote */
 };
 
 /* Matrix engines, as TILE_ in cl/tile.clh. */

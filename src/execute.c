@@ -33,6 +33,8 @@ static clattn_status attach_workspace(clattn_plan *plan, void *problem)
     }
     if (plan->op->rebase)
         plan->op->rebase(problem, first);
+    if (plan->op->marks)
+        ((cla_view *)((char *)problem + plan->op->marks))->buffer = plan->marks;
     for (const cla_slot *slot = plan->op->slots; slot->name; slot++) {
         cla_view *view = cla_slot_view(slot, problem);
         if (view->in_work) {

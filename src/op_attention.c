@@ -67,6 +67,7 @@ const cla_op cla_op_attention = {
     .size = sizeof(cla_attn),
     .slots = slots,
     .work = offsetof(cla_attn, work),
+    .marks = offsetof(cla_attn, marks),
     .num_stages = 3,
     .stages = { { CLA_STAGE_ATTENTION, NULL },
                 { CLA_STAGE_PROBS, wants_probs },

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "buffer.h"
 #include "tensor.h"
 #include "tune/op_tuning.h"
 #include "tune/tune.h"
@@ -148,11 +149,24 @@ static clattn_status choose_and_compile(clattn_plan *plan, const cla_pin *pin)
     return s;
 }
 
+/*
+ * Marks are no part of the workspace, which the caller may bring with anything in it, and share
+ * between plans.
+ */
+static clattn_status make_marks(clattn_plan *plan)
+{
+    const cla_view *view = (const cla_view *)((const char *)plan->problem + plan->op->marks);
+    if (plan->op->marks == 0 || view->span == 0)
+        return CLATTN_OK;
+    return cla_buffer_create_zeroed(plan->ctx, (size_t)view->span * sizeof(int32_t), &plan->marks);
+}
+
 static clattn_status prepare(clattn_plan *plan, const cla_pin *pin)
 {
     if (plan->op->empty(plan->problem))
         return CLATTN_OK;
     CLA_TRY(choose_and_compile(plan, pin));
+    CLA_TRY(make_marks(plan));
     cla_config_text(plan->choices[0].kernel, plan->choices[0].t, plan->config, sizeof plan->config);
     const cla_view *work = (const cla_view *)((const char *)plan->problem + plan->op->work);
     if (work->dtype == CLATTN_NONE && plan->workspace_bytes > 0)
@@ -237,6 +251,7 @@ void clattn_plan_destroy(clattn_plan **plan_ptr)
     if (plan->ctx->pid == getpid())
         free_launches(plan);
     clattn_buffer_destroy(&plan->workspace);
+    clattn_buffer_destroy(&plan->marks);
     drop_buffers(plan);
     free(plan->problem);
     free(plan->key);

@@ -61,6 +61,9 @@ typedef struct cla_op {
     size_t size;                /* of the problem struct */
     const cla_slot *slots;      /* every tensor but the workspace; name NULL ends */
     size_t work;                /* offset of the workspace view */
+    /* Offset of the view of i32 that are 0 before and after each launch, the plan's own; bind()
+     * sets its span. 0: there is none. */
+    size_t marks;
     int num_stages;
     cla_op_stage stages[CLA_MAX_STAGES];
     bool (*empty)(const void *problem); /* nothing to launch */
@@ -100,6 +103,7 @@ struct clattn_plan {
 
     size_t workspace_bytes;
     clattn_buffer *workspace;  /* NULL when the caller brings it */
+    clattn_buffer *marks;      /* NULL: none are needed */
     char config[256];
 };
 

@@ -65,6 +65,7 @@ typedef struct cla_attn {
     cla_view keys;                       /* i32: stride[0] = batch, [1] = row */
     cla_view mean;                       /* stride[0] = batch, [1] = row */
     cla_view work;                       /* f32 workspace, see bind() in kernel.h */
+    cla_view marks;                      /* see cla_op.marks; bind() says how many */
 
     /* Set by bind() from a configuration. Offsets count floats in work. */
     int32_t splits;                      /* parts the keys are split into; 1: not split */

@@ -11,6 +11,7 @@
 
 #include "attention_case.h"
 #include "compare.h"
+#include "plan.h"
 #include "suite.h"
 
 static const attn_spec spec = { .name = "plan", .B = 2, .Hq = 4, .Hk = 2, .Nq = 21, .Nk = 70,
@@ -77,6 +78,59 @@ START_TEST(own_workspace)
     memory_get(&work, "workspace", NULL);
     clattn_plan_destroy(&plan);
     memory_free(&work);
+    attn_run_free(&run);
+    attn_data_free(data);
+}
+END_TEST
+
+/*
+ * Keys in parts that meet within one launch, whichever work-group comes last: the same bits each
+ * time, and in a workspace with anything in it.
+ */
+START_TEST(same_bits)
+{
+    enum { RUNS = 1000 };
+    static const attn_spec decode = { .name = "decode", .B = 2, .Hq = 8, .Hk = 2, .Nq = 1,
+                                      .Nk = 1100, .D = 32, .Dv = 32, .lse = true };
+    clattn_ctx *ctx = suite_ctx();
+    attn_data *data = attn_data_make(&decode, suite_seed());
+    const int64_t count = 2 * 8 * 32, shape[] = { 2, 8, 1, 32 };
+    float first[2 * 8 * 32], again[2 * 8 * 32], poison[2 * 8 * 32];
+    clattn_buffer *buffer, *work;
+    clattn_plan_info info;
+    clattn_plan *plan;
+    attn_run run;
+
+    memset(poison, 0xff, sizeof poison);
+    attn_run_make(&run, ctx, data);
+    if (clattn_ctx_device(ctx)->type != CLATTN_DEVICE_NATIVE)
+        run.params.kernel = "attn_decode";
+    OK(ctx, clattn_buffer_create(ctx, (size_t)count * sizeof(float), &buffer));
+    OK(ctx, clattn_plan_attention(ctx, &run.params, &plan));
+    OK(ctx, clattn_plan_describe(plan, &info));
+    ck_assert_int_le(plan->num_launches, 1);
+    OK(ctx, clattn_buffer_create(ctx, info.workspace_bytes + 4, &work));
+    struct clattn_attention_params p = run.params;
+    p.o = clattn_tensor_of_buffer(buffer, CLATTN_F32, 4, shape);
+    clattn_plan_destroy(&plan);
+    OK(ctx, clattn_plan_attention(ctx, &p, &plan));
+    for (int i = 0; i < RUNS; i++) {
+        if (i % 10 == 1)
+            p.workspace = clattn_tensor_of_buffer(work, CLATTN_U8, 1,
+                                                  (int64_t[]){ (int64_t)info.workspace_bytes });
+        const bool looked_at = i % 10 == 0 || i + 10 > RUNS;
+        if (looked_at)
+            OK(ctx, clattn_buffer_write(buffer, 0, poison, sizeof poison));
+        OK(ctx, clattn_plan_run_attention(plan, &p));
+        if (!looked_at)
+            continue;
+        OK(ctx, clattn_buffer_read(buffer, 0, i == 0 ? first : again, sizeof first));
+        ck_assert_msg(i == 0 || memcmp(first, again, sizeof first) == 0, "run %d differs", i);
+    }
+    OK(ctx, clattn_plan_run(plan));
+    clattn_plan_destroy(&plan);
+    clattn_buffer_destroy(&work);
+    clattn_buffer_destroy(&buffer);
     attn_run_free(&run);
     attn_data_free(data);
 }
@@ -247,6 +301,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, other_tensors, 0, 2);
     tcase_add_test(t, runs_in_a_row);
     tcase_add_test(t, own_workspace);
+    tcase_add_test(t, same_bits);
     tcase_add_test(t, description);
     tcase_add_test(t, description_stays);
     tcase_add_test(t, null_operations);

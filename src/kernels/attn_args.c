@@ -26,6 +26,10 @@
 
 const cla_arg cla_attn_args[] = { ATTN_ARGS, { CLA_ARG_END, 0 } };
 
+const cla_arg cla_attn_marks_args[] = {
+    ATTN_ARGS, VIEW(marks), I64(marks.offset), I64(marks.span), { CLA_ARG_END, 0 },
+};
+
 #define STATS_ARGS                                                                             \
     VIEW(entropy), VIEW(distance), VIEW(top), VIEW(top_keys), VIEW(keys), VIEW(chosen),        \
     VIEW(mean), OFF_BHN(entropy), OFF_BHN(distance), OFF_BHN(top), OFF_BHN(top_keys),          \

@@ -6,6 +6,7 @@
 #include "kernel.h"
 
 extern const cla_arg cla_attn_args[];        /* ATTN_ARGS */
+extern const cla_arg cla_attn_marks_args[];  /* ATTN_ARGS, then marks, their offset and number */
 extern const cla_arg cla_attn_stats_args[];  /* ATTN_ARGS, STATS_ARGS */
 extern const cla_arg cla_argmax_pick_args[]; /* ATTN_ARGS, then the index tensor */
 

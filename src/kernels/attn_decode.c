@@ -2,13 +2,14 @@
 /* attn_decode: attention for few rows on any device. Source: cl/attn_decode.cl */
 #include "attn_args.h"
 
-enum { WG, RB, SPLIT };
+enum { WG, RB, SPLIT, JOIN };
 
 extern const cla_blob cla_src_prelude_clh, cla_src_chunk_clh, cla_src_kv_clh, cla_src_attn_clh,
-    cla_src_attn_score_clh, cla_src_attn_decode_clh, cla_src_attn_decode;
+    cla_src_attn_score_clh, cla_src_attn_decode_clh, cla_src_attn_join_clh, cla_src_attn_decode;
 extern const cla_kernel cla_kernel_attn_merge, cla_kernel_attn_decode;
 
 enum { MAX_SPLITS = 256 };
+enum { IN_LAUNCH = 1, BY_ITSELF }; /* how parts are joined */
 #define MAX_QUERIES (1 << 30) /* of a key/value head, counted in int */
 
 /* Nk of a cache follows the longest sequence of the batch, the room of the cache does not. */
@@ -78,14 +79,20 @@ static size_t local_bytes(const void *problem, const int *t)
     const int kept = rb * chunks * (size < 4 ? 1 : size / 4);
     const int float4s = rb * (query > wg ? query : wg) + (kept <= 512 ? kept : 1) + rb * keys / 4
                       + wg / 4;
-    return (size_t)float4s * 16 + (size_t)(rb + 3) / 4 * 16;
+    return ((size_t)float4s + (size_t)(rb + 4) / 4) * 16; /* the last: factors and a flag */
+}
+
+/* Results of their own: blocks of queries, and of columns. */
+static size_t num_blocks(const cla_attn *p, const int *t)
+{
+    const size_t blocks = cla_ceil_div((size_t)p->G * (size_t)p->Nq, (size_t)t[RB]);
+    const size_t slices = cla_ceil_div((size_t)value_chunks(p, t), (size_t)t[WG]);
+    return blocks * slices * (size_t)p->Hk * (size_t)p->B;
 }
 
 static size_t num_groups(const cla_attn *p, const int *t)
 {
-    const size_t blocks = cla_ceil_div((size_t)p->G * (size_t)p->Nq, (size_t)t[RB]);
-    const size_t slices = cla_ceil_div((size_t)value_chunks(p, t), (size_t)t[WG]);
-    return blocks * slices * num_splits(p, t) * (size_t)p->Hk * (size_t)p->B;
+    return num_blocks(p, t) * num_splits(p, t);
 }
 
 /* Up to 16 rows prefill leaves most of its tile or most of the device idle. */
@@ -100,8 +107,9 @@ static int priority(const cla_dev *dev, const void *problem)
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     const cla_attn *p = problem;
-    (void)dev;
-    return (int64_t)p->G * p->Nq <= MAX_QUERIES && num_groups(p, t) <= CLA_MAX_GROUPS;
+    const bool in_launch = (dev->caps & CLA_CAP_HANDOVER) != 0;
+    return (int64_t)p->G * p->Nq <= MAX_QUERIES && num_groups(p, t) <= CLA_MAX_GROUPS
+        && (t[JOIN] == BY_ITSELF || in_launch);
 }
 
 /*
@@ -120,6 +128,7 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
         t[RB] *= 2;
     while (t[RB] > 1 && local_bytes(p, t) > dev->info.local_bytes)
         t[RB] /= 2;
+    t[JOIN] = (dev->caps & CLA_CAP_HANDOVER) ? IN_LAUNCH : BY_ITSELF;
     t[SPLIT] = 256;
     while (t[SPLIT] < 4096 && (int64_t)t[SPLIT] * wanted * 2 <= (int64_t)most_keys(p))
         t[SPLIT] *= 2;
@@ -132,6 +141,7 @@ static size_t bind(void *problem, const int *t)
     const size_t splits = num_splits(p, t);
     p->splits = (int32_t)splits;
     p->split_keys = (int32_t)split_keys(p, t);
+    p->marks.span = t[JOIN] == IN_LAUNCH && splits > 1 ? (int64_t)num_blocks(p, t) : 0;
     p->work_o = 0;
     p->work_lse = (int64_t)(splits * rows * (size_t)p->Dv);
     return splits > 1 ? splits * rows * ((size_t)p->Dv + 1) * sizeof(float) : 0;
@@ -147,14 +157,16 @@ const cla_kernel cla_kernel_attn_decode = {
     .revision = 2,
     .stage = CLA_STAGE_ATTENTION,
     .parts = { &cla_src_prelude_clh, &cla_src_chunk_clh, &cla_src_kv_clh, &cla_src_attn_clh,
-               &cla_src_attn_score_clh, &cla_src_attn_decode_clh, &cla_src_attn_decode },
+               &cla_src_attn_score_clh, &cla_src_attn_decode_clh, &cla_src_attn_join_clh,
+               &cla_src_attn_decode },
     .tunables = {
         [WG] = { "WG", { 64, 128 }, 64 },
         [RB] = { "RB", { 1, 2, 4, 8 }, 1 },
         [SPLIT] = { "SPLIT", { 256, 512, 1024, 4096 }, 1024, .run_time = true },
+        [JOIN] = { "JOIN", { IN_LAUNCH, BY_ITSELF }, BY_ITSELF, .run_time = true },
     },
     .constants = { CLA_ATTN_CONSTANTS },
-    .args = cla_attn_args,
+    .args = cla_attn_marks_args,
     .priority = priority,
     .ok = ok,
     .estimate = estimate,

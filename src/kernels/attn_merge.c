@@ -9,13 +9,13 @@ extern const cla_kernel cla_kernel_attn_merge;
 
 enum { WG = 64 };
 
-/* One part is the result: the kernel before has written it. */
+/* One part is the result, and marks are for the kernel before to join them: it has done all. */
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     const cla_attn *p = problem;
     (void)dev;
     (void)t;
-    return p->splits > 1;
+    return p->splits > 1 && p->marks.span == 0;
 }
 
 static cla_geometry geometry(const void *problem, const int *t)

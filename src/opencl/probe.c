@@ -14,7 +14,7 @@ extern const cla_blob cla_src_prelude_clh, cla_src_probe_base, cla_src_probe_fp1
     cla_src_probe_fp64, cla_src_probe_subgroups;
 
 /* Bits of probe_base.cl that attention cannot do without. */
-enum { BASE_NEEDED = 0x3f, BASE_DENORMALS = 0x40 };
+enum { BASE_NEEDED = 0x3f, BASE_DENORMALS = 0x40, BASE_HANDOVER = 0x80 };
 
 /* Elements of what a probe writes, and has for scratch. */
 enum { OUT_WORDS = 4096 };
@@ -30,8 +30,8 @@ static cl_int run_kernel(clattn_ctx *ctx, const cla_probe *what, cl_kernel kerne
     if (e != CL_SUCCESS)
         return e;
     *call = "clEnqueueNDRangeKernel";
-    e = clEnqueueNDRangeKernel(ctx->cl->queue, kernel, 1, NULL, &what->items, &what->items, 0, NULL,
-                               NULL);
+    const size_t all = what->items * (1 + what->others);
+    e = clEnqueueNDRangeKernel(ctx->cl->queue, kernel, 1, NULL, &all, &what->items, 0, NULL, NULL);
     if (e != CL_SUCCESS)
         return e;
     *call = "clFinish";
@@ -68,8 +68,9 @@ clattn_status cla_cl_run_probe(clattn_ctx *ctx, const cla_probe *what, cl_uint *
     memcpy(values, what->in, sizeof values);
     cl_mem in = clCreateBuffer(ctx->cl->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
                                sizeof values, values, &e_in);
-    cl_mem out = clCreateBuffer(ctx->cl->context, CL_MEM_READ_WRITE,
-                                OUT_WORDS * sizeof(cl_uint), NULL, &e_out);
+    cl_uint zeros[OUT_WORDS] = { 0 };
+    cl_mem out = clCreateBuffer(ctx->cl->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR,
+                                sizeof zeros, zeros, &e_out);
     clattn_status s = e_in == CL_SUCCESS && e_out == CL_SUCCESS
                         ? launch(ctx, what, program, in, out, word)
                         : cla_cl_fail(ctx, "clCreateBuffer", e_in ? e_in : e_out);
@@ -91,16 +92,20 @@ clattn_status cla_cl_try_probe(clattn_ctx *ctx, const cla_probe *what, cl_uint *
     return s;
 }
 
-static bool probe_base(clattn_ctx *ctx, clattn_device_info *info)
+/* On an out-of-order queue two runs of a plan may meet, and so would the marks they count in. */
+static bool probe_base(clattn_ctx *ctx, cla_dev *dev)
 {
+    clattn_device_info *info = &dev->info;
     const cla_probe what = { "probe_base", { &cla_src_prelude_clh, &cla_src_probe_base },
-                             "-cl-std=CL1.2", { 1.5f, -INFINITY, NAN, 1e-40f }, 16, false };
+                             "-cl-std=CL1.2", { 1.5f, -INFINITY, NAN, 1e-40f }, 16, 31, false };
     cl_uint bits;
     if (cla_cl_try_probe(ctx, &what, &bits) != CLATTN_OK) {
         snprintf(info->why_not, sizeof info->why_not, "%.255s", ctx->error);
         return false;
     }
     info->denormals = (bits & BASE_DENORMALS) != 0;
+    if ((bits & BASE_HANDOVER) && !ctx->cl->out_of_order)
+        dev->caps |= CLA_CAP_HANDOVER;
     if ((bits & BASE_NEEDED) == BASE_NEEDED)
         return true;
     snprintf(info->why_not, sizeof info->why_not,
@@ -161,21 +166,21 @@ static void name_missing(clattn_device_info *info)
 void cla_cl_probe(clattn_ctx *ctx, cla_dev *dev)
 {
     const cla_probe fp16 = { "probe_fp16", { &cla_src_prelude_clh, &cla_src_probe_fp16 },
-                             "-cl-std=CL1.2", { 1.5f, 0.25f }, 1, false };
+                             "-cl-std=CL1.2", { 1.5f, 0.25f }, 1, 0, false };
     const cla_probe fp64 = { "probe_fp64", { &cla_src_prelude_clh, &cla_src_probe_fp64 },
-                             "-cl-std=CL1.2", { 1.5f, 0x1p-40f }, 1, false };
+                             "-cl-std=CL1.2", { 1.5f, 0x1p-40f }, 1, 0, false };
     const cla_probe subgroups = { "probe_subgroups",
                                   { &cla_src_prelude_clh, &cla_src_probe_subgroups },
-                                  "-cl-std=CL2.0", { 1.5f }, 16, false };
+                                  "-cl-std=CL2.0", { 1.5f }, 16, 0, false };
     clattn_device_info *info = &dev->info;
-    info->usable = info->usable && probe_base(ctx, info);
+    info->usable = info->usable && probe_base(ctx, dev);
     if (!info->usable)
         return;
     info->fp16 = has(ctx, "cl_khr_fp16", &fp16);
     info->fp64 = has(ctx, "cl_khr_fp64", &fp64);
     info->subgroups = has(ctx, "cl_khr_subgroups", &subgroups);
-    dev->caps = (info->fp16 ? CLA_CAP_FP16 : 0) | (info->fp64 ? CLA_CAP_FP64 : 0)
-              | (info->subgroups ? CLA_CAP_SUBGROUPS : 0);
+    dev->caps |= (info->fp16 ? CLA_CAP_FP16 : 0) | (info->fp64 ? CLA_CAP_FP64 : 0)
+               | (info->subgroups ? CLA_CAP_SUBGROUPS : 0);
     cla_cl_probe_tile(ctx, dev);
     name_missing(info);
     cla_cl_probe_wgmma(ctx, dev);

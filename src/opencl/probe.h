@@ -5,14 +5,15 @@
 
 #include "state.h"
 
-/* A kernel of two arguments, in (float[4]) and out (uint[4096]), one work-group of items. */
+/* A kernel of two arguments, in (float[4]) and out (uint[4096]), zeros; one work-group of items. */
 typedef struct cla_probe {
     const char *name; /* of the entry point */
     const cla_blob *parts[CLA_MAX_PARTS];
     const char *options;
     float in[4];
     size_t items;
-    bool marked; /* it has marked instructions, see two_step.h */
+    size_t others; /* further work-groups of as many */
+    bool marked;   /* it has marked instructions, see two_step.h */
 } cla_probe;
 
 /* *word becomes out[0], 0 when anything fails; the sentence is then on the context. */

@@ -18,7 +18,7 @@ void cla_tile_probe(cla_tile tile, clattn_dtype type, char options[64], cla_prob
 {
     snprintf(options, 64, "-cl-std=CL1.2 -DTILE=%d -DTILE_TYPE=%d", (int)tile, (int)type);
     *out = (cla_probe){ "probe_tile", { &cla_src_prelude_clh, CLA_TILE_PARTS, &cla_src_probe_tile },
-                        options, { 1.0f }, 2 * (size_t)cla_tile_lanes(tile), false };
+                        options, { 1.0f }, 2 * (size_t)cla_tile_lanes(tile), 0, false };
 }
 
 /* A number that the driver of a chip tells; 0: it does not. */

@@ -33,7 +33,7 @@ void cla_cl_probe_wgmma(clattn_ctx *ctx, cla_dev *dev)
     enum { CONSUMERS = 256, ITEMS = 384 };
     const cla_probe what = { "probe_wgmma",
                              { &cla_src_prelude_clh, CLA_WGMMA_PARTS, &cla_src_probe_wgmma },
-                             "-cl-std=CL1.2 -DUNIT=2 -DIN_TYPE=2", { 1.5f }, ITEMS, true };
+                             "-cl-std=CL1.2 -DUNIT=2 -DIN_TYPE=2", { 1.5f }, ITEMS, 0, true };
     cl_uint right;
     char why[80];
     if (!may_have(ctx))

@@ -143,6 +143,37 @@ static clattn_status plan_embedding(mock_job *job, clattn_dtype dtype, const voi
                                     : job->status;
 }
 
+/* ---- a layer ---- */
+
+/* One token of each of B sequences through a layer of Hq heads over a cache of Nk rows. */
+static clattn_status plan_step(mock_job *job, clattn_dtype dtype, clattn_dtype cache,
+                               const attention_sizes *s)
+{
+    const int64_t M = s->Hq * s->D;
+    if (job->status == CLATTN_OK)
+        job->status = clattn_kv_create(job->ctx, clattn_kv_params(
+            .sequences = s->B, .heads = s->Hk, .key_width = s->D, .value_width = s->Dv,
+            .capacity = s->Nk, .dtype = cache, .page_rows = s->page_rows), &job->kv);
+    const struct clattn_layer_params p = *clattn_layer_params(
+        .x = DENSE(dtype, s->B, 1, M), .kv = job->kv,
+        .q = { .w = DENSE(dtype, s->Hq, s->D, M), .rotary = CLATTN_ROTARY_NEOX },
+        .k = { .w = DENSE(dtype, s->Hk, s->D, M), .rotary = CLATTN_ROTARY_NEOX },
+        .v = { .w = DENSE(dtype, s->Hk, s->Dv, M) },
+        .out = { .w = DENSE(dtype, M, s->Hq * s->Dv), .residual = DENSE(dtype, s->B, 1, M),
+                 .y = DENSE(dtype, s->B, 1, M) });
+    return job->status == CLATTN_OK ? clattn_plan_layer(job->ctx, &p, &job->plan) : job->status;
+}
+
+static clattn_status plan_step_as_x(mock_job *job, clattn_dtype dtype, const void *sizes)
+{
+    return plan_step(job, dtype, dtype, sizes);
+}
+
+static clattn_status plan_step_i8(mock_job *job, clattn_dtype dtype, const void *sizes)
+{
+    return plan_step(job, dtype, CLATTN_I8, sizes);
+}
+
 /* ---- the list ---- */
 
 /* ... is the last size, and what else there is to say. */
@@ -193,6 +224,8 @@ static const struct {
     { "norm", plan_rowwise, ROWS(100, 0, 768, .function = CLATTN_ROW_NORM) },
     { "wide softmax", plan_rowwise, ROWS(3, 0, 50257, .function = CLATTN_ROW_SOFTMAX) },
     { "gelu", plan_rowwise, ROWS(100, 0, 3072, .function = CLATTN_ROW_GELU) },
+    { "decode step", plan_step_as_x, ATTENTION(2, 32, 8, 1, 4096, 128, 128, .page_rows = 16) },
+    { "decode step over i8", plan_step_i8, ATTENTION(1, 8, 1, 1, 4096, 64, 64) },
     { "embedding", plan_embedding, ROWS(100, 5000, 768) },
 };
 

@@ -251,6 +251,31 @@ START_TEST(plans)
 }
 END_TEST
 
+/* The step of a decoder is a few kernels, and what is between them should not be the most of it. */
+START_TEST(launches_of_a_step)
+{
+    static const char *const steps[] = { "decode step", "decode step over i8" };
+    static const clattn_dtype dtypes[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16 };
+    clattn_ctx *ctx;
+    mock_job job;
+    OK(NULL, open_device("gfx90a", &ctx));
+    for (int i = 0; i < 6; i++) {
+        int problem = 0;
+        while (strcmp(mock_problem_name(problem), steps[i / 3]) != 0)
+            problem++;
+        compare_label("%s, %s", steps[i / 3], clattn_dtype_name(dtypes[i % 3]));
+        OK(ctx, mock_job_make(&job, ctx, problem, dtypes[i % 3]));
+        const long before = driver->launches;
+        OK(ctx, clattn_plan_run(job.plan));
+        ck_assert_msg(driver->launches - before <= 3 + i / 3, "%s: %ld launches",
+                      compare_label_text(), driver->launches - before);
+        mock_job_free(&job);
+    }
+    clattn_ctx_destroy(&ctx);
+    check_nothing_left();
+}
+END_TEST
+
 START_TEST(peaks)
 {
     clattn_ctx *ctx;
@@ -431,6 +456,7 @@ static Suite *suite(int devices)
     tcase_add_test(t, list);
     tcase_add_test(t, selectors);
     tcase_add_test(t, unusable);
+    tcase_add_test(t, launches_of_a_step);
     tcase_add_loop_test(t, plans, 0, devices);
     tcase_add_test(t, peaks);
     tcase_add_test(t, does_not_build);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buffer.h"
 #include "compare.h"
 #include "suite.h"
 
@@ -115,6 +116,30 @@ static void bind(clattn_ctx *ctx, const cla_kernel *kernel, void *problem, const
         op_of(kernel)->rebase(problem, work->tensor.offset / (int64_t)sizeof(float));
 }
 
+/* Zeros for the marks that a kernel wants, which are zeros again when it has run. */
+static clattn_buffer *marks_of(clattn_ctx *ctx, const cla_kernel *kernel, void *problem)
+{
+    const size_t offset = op_of(kernel)->marks;
+    cla_view *view = (cla_view *)((char *)problem + offset);
+
+    if (offset == 0 || view->span == 0)
+        return NULL;
+    OK(ctx, cla_buffer_create_zeroed(ctx, (size_t)view->span * sizeof(int32_t), &view->buffer));
+    return view->buffer;
+}
+
+static void check_marks(clattn_buffer *marks)
+{
+    int32_t *values = memory_alloc(marks->bytes);
+
+    OK(marks->ctx, clattn_buffer_read(marks, 0, values, marks->bytes));
+    for (size_t i = 0; i < marks->bytes / sizeof *values; i++)
+        ck_assert_msg(values[i] == 0, "%s: mark %zu is left as %d", compare_label_text(), i,
+                      (int)values[i]);
+    free(values);
+    clattn_buffer_destroy(&marks);
+}
+
 static void launch(clattn_ctx *ctx, const cla_kernel *kernel, const void *problem, const int *t)
 {
     const cla_kernel *parts[] = { kernel->before, kernel->before ? kernel->before->after : NULL,
@@ -147,12 +172,15 @@ void kernel_run(clattn_ctx *ctx, const cla_kernel *kernel, const void *problem, 
 
     memcpy(copy.bytes, problem, op_of(kernel)->size);
     bind(ctx, kernel, copy.bytes, t, &work);
+    clattn_buffer *marks = marks_of(ctx, kernel, copy.bytes);
     if (cla_kernel_is_native(kernel))
         OK(ctx, kernel->native(&ctx->cpu, copy.bytes, t));
     else
         launch(ctx, kernel, copy.bytes, t);
     if (work.bytes)
         memory_get(&work, "workspace", NULL);
+    if (marks)
+        check_marks(marks);
     memory_free(&work);
 }
 
