@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The clattn program: the table of subcommands. */
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <clattn/tuning.h>
@@ -92,9 +94,20 @@ static int dispatch(int argc, char **argv)
     return command ? command->run(argc - 1, argv + 1) : EXIT_USAGE;
 }
 
-/* A full disk behind stdout must not look like a success. */
+/* What jansson cannot allocate is left out of what it prints. */
+static void *json_memory(size_t size)
+{
+    void *memory = malloc(size);
+
+    if (!memory)
+        lacks_memory();
+    return memory;
+}
+
+/* Neither a full disk behind stdout nor missing memory may look like a success. */
 int main(int argc, char **argv)
 {
+    json_set_alloc_funcs(json_memory, free);
     if (argc == 2 && strcmp(argv[1], "tune-worker") == 0) /* started by `clattn tune` alone */
         return clattn_tune_worker();
     if (argc == 3 && strcmp(argv[1], "doctor-worker") == 0) /* by `clattn doctor` */
@@ -103,5 +116,7 @@ int main(int argc, char **argv)
 
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_OK)
         return fail(EXIT_INPUT, "cannot write to standard output");
+    if (lacked_memory() && code == EXIT_OK)
+        return fail(EXIT_INPUT, "out of memory: the output is not complete");
     return code;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool incomplete;
 static const char *about;
 static char last[1024];
 
@@ -17,6 +18,16 @@ void fail_subject(const char *subject)
 const char *fail_text(void)
 {
     return last;
+}
+
+void lacks_memory(void)
+{
+    incomplete = true;
+}
+
+bool lacked_memory(void)
+{
+    return incomplete;
 }
 
 /* Results already printed come first, also when both streams go to one file. */

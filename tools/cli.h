@@ -39,6 +39,13 @@ void fail_subject(const char *subject);
 /* The sentence of the last fail(), without subject; "" before any. */
 const char *fail_text(void);
 
+/*
+ * Memory ran out under something that is printed, and a part of it is missing. The program says so
+ * and fails when the command ends.
+ */
+void lacks_memory(void);
+bool lacked_memory(void);
+
 /* Prints "clattn: sentence" on stderr, as fail() does; nothing failed. */
 void say(const char *fmt, ...) CLI_PRINTF(1, 2);
 

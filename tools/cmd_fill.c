@@ -30,6 +30,8 @@ static void print_guess(const struct fill *a, int at, int id, double p, json_t *
 {
     char *label = clm_token_label(a->job.tokenizer, id);
 
+    if (!label)
+        lacks_memory();
     if (list)
         json_array_append_new(
             list, json_pack("{s:i, s:s*, s:f}", "id", id, "token", label, "probability", p));

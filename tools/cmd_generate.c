@@ -104,6 +104,8 @@ static int print_json(const struct generate *g, const char *text)
     for (int i = 0; i < made; i++) {
         const int id = g->ids.id[g->prompt_tokens + i];
         char *label = clm_token_label(g->job.tokenizer, id);
+        if (!label)
+            lacks_memory();
         json_array_append_new(tokens, json_pack("{s:i, s:s*, s:f}", "id", id, "token", label,
                                                 "logprob", g->chance[i]));
         free(label);

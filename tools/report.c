@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli.h"
+
 void json_number(json_t *object, const char *key, double x)
 {
     json_t *value = !isfinite(x)                       ? json_null()
@@ -85,8 +87,10 @@ void table_row(struct table *t, const char *const *texts)
     if (t->rows == t->room) {
         const int room = t->room ? 2 * t->room : 8;
         void *cells = realloc(t->cells, (size_t)room * (size_t)t->columns * sizeof t->cells[0]);
-        if (!cells)
+        if (!cells) {
+            lacks_memory();
             return;
+        }
         t->cells = cells;
         t->room = room;
     }

@@ -162,9 +162,12 @@ static bool add_platform(clattn_ctx *ctx, cla_cl_devices *all, cl_platform_id pl
 /* Opens the device for a moment, to run the probes on it. */
 static void probe_alone(cla_cl_device *device)
 {
+    if (!device->dev.info.usable)
+        return;
     clattn_ctx *ctx = cla_ctx_new(NULL);
-    if (!ctx || !device->dev.info.usable) {
-        cla_ctx_release(ctx);
+    if (!ctx) {
+        device->dev.info.usable = false;
+        snprintf(device->dev.info.why_not, sizeof device->dev.info.why_not, "out of host memory");
         return;
     }
     if (cla_cl_open(ctx, device) == CLATTN_OK || ctx->dev.info.why_not[0]) {

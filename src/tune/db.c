@@ -115,7 +115,7 @@ static bool read_int(cla_db *db, const char *text, int *value)
     return ok;
 }
 
-/* NULL columns, which the schema forbids, are damage: read as "". */
+/* NULL columns, which the schema forbids, are damage: read as "". Or memory ran out, see walk(). */
 static const char *column(sqlite3_stmt *s, int i)
 {
     const char *text = (const char *)sqlite3_column_text(s, i);
@@ -233,6 +233,8 @@ static cla_db *open_file(const char *path, bool write, char *error, bool *damage
         *damaged = db->damaged;
     } else if (db->sql) {
         failed(db);
+    } else {
+        snprintf(db->error, sizeof db->error, "%s", sqlite3_errstr(e));
     }
     snprintf(error, MAX_SENTENCE, "%s", db->error);
     cla_db_close(db);
@@ -343,8 +345,10 @@ static bool walk(cla_db *db, const char *text, const char *device, const listene
     int e = SQLITE_ERROR;
     bool go_on = s != NULL;
     while (go_on && (e = sqlite3_step(s)) == SQLITE_ROW)
-        go_on = to->row ? tell_row(to, s) : tell_bad_row(to, s);
-    const bool ok = s && (!go_on || e == SQLITE_DONE || failed(db));
+        go_on = (to->row ? tell_row(to, s) : tell_bad_row(to, s))
+             && (sqlite3_errcode(db->sql) & 0xff) != SQLITE_NOMEM;
+    const bool out_of_memory = (sqlite3_errcode(db->sql) & 0xff) == SQLITE_NOMEM;
+    const bool ok = s && ((!go_on && !out_of_memory) || e == SQLITE_DONE || failed(db));
     sqlite3_finalize(s);
     return ok;
 }

@@ -22,6 +22,7 @@ struct clattn_results {
     char note[CLA_PATH + 512];
     item **items;
     int count, room;
+    bool out_of_memory; /* then items are missing */
 };
 
 enum { MAX_ITEMS = 1 << 20 };
@@ -88,13 +89,16 @@ static bool append(clattn_results *r, const clattn_result *x, bool added)
     if (r->count == r->room) {
         const int room = r->room ? 2 * r->room : 256;
         item **grown = realloc(r->items, (size_t)room * sizeof *grown);
-        if (!grown)
+        if (!grown) {
+            r->out_of_memory = true;
             return false;
+        }
         r->items = grown;
         r->room = room;
     }
     r->items[r->count] = copy_item(x, added);
-    return r->items[r->count] && ++r->count;
+    r->out_of_memory = !r->items[r->count];
+    return !r->out_of_memory && ++r->count;
 }
 
 static bool read_row(void *user, const cla_row *row)
@@ -139,7 +143,10 @@ clattn_status clattn_results_open(bool trials, clattn_results **out)
     if (db && !cla_db_results(db, NULL, trials, read_row, r))
         say(r, "cannot read all of %s: %s", r->path, cla_db_error(db));
     cla_db_close(db);
-    return CLATTN_OK;
+    if (!r->out_of_memory)
+        return CLATTN_OK;
+    clattn_results_close(out);
+    return CLATTN_ERR_MEMORY;
 }
 
 void clattn_results_close(clattn_results **results)
