@@ -250,6 +250,25 @@ START_TEST(every_width)
 }
 END_TEST
 
+/* Blocks fit the registers of this machine, whatever else it has: AMX comes with AVX-512. */
+START_TEST(blocks_of_this_cpu)
+{
+#if defined(__x86_64__)
+    static const char *const prefill[] = { "attn_prefill_cpu", "argmax_prefill_cpu" };
+    const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+                      && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    const cla_attn p = sample_attention(64, 64);
+    for (size_t i = 0; i < sizeof prefill / sizeof prefill[0]; i++) {
+        const cla_kernel *k = cla_kernel_find(prefill[i]);
+        int t[CLA_MAX_TUNABLES];
+        k->estimate(&smallest, &p, t);
+        ck_assert_str_eq(k->tunables[0].name, "BR");
+        ck_assert_int_eq(t[0], wide && p.Nq > 6 ? 12 : 6);
+    }
+#endif
+}
+END_TEST
+
 /* ---- against the compiled kernel ---- */
 
 static cl_device_id device_of(clattn_ctx *ctx)
@@ -336,6 +355,7 @@ static Suite *suite(void)
     tcase_add_test(t, sources);
     tcase_add_test(t, safe_configurations);
     tcase_add_test(t, every_width);
+    tcase_add_test(t, blocks_of_this_cpu);
     tcase_add_loop_test(t, compiled, 0, kernels.count);
     suite_add_tcase(s, t);
     return s;

@@ -34,6 +34,8 @@ void cla_cpu_end(void);
  * "avx512", "amx", "neon") asks for. */
 cla_isa cla_cpu_isa(const char *wanted);
 const char *cla_isa_name(cla_isa isa);
+/* Does it have the 32 registers of 16 floats of AVX-512? */
+bool cla_isa_is_wide(cla_isa isa);
 int cla_cpu_cores(void);
 
 /* Fills the device description: name, instruction set, memory. */

@@ -29,6 +29,11 @@ const char *cla_isa_name(cla_isa isa)
     return isa_names[isa];
 }
 
+bool cla_isa_is_wide(cla_isa isa)
+{
+    return isa == CLA_ISA_AVX512 || isa == CLA_ISA_AMX;
+}
+
 const cla_block_ops *cla_block_ops_of(cla_isa isa)
 {
     static const cla_block_ops *const tables[] = CLA_TABLES(cla_block_ops, cla_block_ops_amx);

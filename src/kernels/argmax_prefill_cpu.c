@@ -53,7 +53,7 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
 static void estimate(const cla_dev *dev, const void *problem, int *t)
 {
     const cla_attn *p = problem;
-    const bool wide = cla_cpu_isa(NULL) == CLA_ISA_AVX512;
+    const bool wide = cla_isa_is_wide(cla_cpu_isa(NULL));
     const size_t enough = (size_t)dev->info.compute_units * ITEMS_PER_THREAD;
 
     t[BR] = wide ? 12 : 6;
