@@ -38,9 +38,9 @@ static double measure(const trace *t, trace_order order, int evals, int seeds)
         samples += result.samples;
     }
     qsort(regret, (size_t)seeds, sizeof *regret, by_value);
-    printf("  %-11s %4d points %5.0f samples   median %.3f   p90 %.3f   worst %.3f   within 5 %%: "
+    printf("  %-11s %4d points %5.0f samples   median %.3f   p95 %.3f   worst %.3f   within 5 %%: "
            "%5.1f %%\n",
-           names[order], evals, samples / seeds, regret[seeds / 2], regret[seeds * 9 / 10],
+           names[order], evals, samples / seeds, regret[seeds / 2], regret[seeds * 19 / 20],
            regret[seeds - 1], 100.0 * hits / seeds);
     free(regret);
     return (double)hits / seeds;
