@@ -25,8 +25,8 @@ static const struct usage usage = {
 static const char vendors_folder[] = "/etc/OpenCL/vendors";
 static const char *const variables[] = {
     "OCL_ICD_VENDORS",  "OCL_ICD_FILENAMES", "OPENCL_LAYERS",   "CLATTN_DEVICE",
-    "CLATTN_CACHE_DIR", "CLATTN_BINARIES",   "CLATTN_ISA",      "CLATTN_NUM_THREADS",
-    "POCL_CACHE_DIR",   "XDG_CACHE_HOME",
+    "CLATTN_CACHE_DIR", "CLATTN_BINARIES",   "CLATTN_CHECK",    "CLATTN_ISA",
+    "CLATTN_NUM_THREADS", "POCL_CACHE_DIR",  "XDG_CACHE_HOME",
 };
 
 enum { NUM_VARIABLES = sizeof variables / sizeof variables[0] };
