@@ -13,6 +13,7 @@
 #include "sample_row.h"
 #include "sample_tile.h"
 #include "suite.h"
+#include "tune/space.h"
 
 /* ---- by themselves ---- */
 
@@ -127,6 +128,29 @@ static bool occurs_in_any(const cla_kernel *k, const char *word, bool in_comment
             return true;
     return false;
 }
+
+/* A search takes all kernels of an operation at once: they must fit what it numbers. */
+START_TEST(spaces)
+{
+    int count[CLA_STAGE_HELPER][2] = { { 0 } };
+    double configs[CLA_STAGE_HELPER][2] = { { 0 } };
+    for (int i = 0; cla_kernels[i]; i++) {
+        const cla_kernel *k = cla_kernels[i];
+        const bool native = cla_kernel_is_native(k);
+        double own = 1;
+        if (k->stage >= CLA_STAGE_HELPER)
+            continue;
+        for (int a = 0; a < cla_kernel_num_tunables(k); a++)
+            own *= num_choices(&k->tunables[a]);
+        configs[k->stage][native] += own;
+        ck_assert_msg(++count[k->stage][native] <= CLA_MAX_VARIANTS
+                          && configs[k->stage][native] <= CLA_MAX_SPACE,
+                      "%s: %d kernels and %.0f configurations, at most %d and %d can be searched",
+                      k->name, count[k->stage][native], configs[k->stage][native],
+                      CLA_MAX_VARIANTS, CLA_MAX_SPACE);
+    }
+}
+END_TEST
 
 START_TEST(sources)
 {
@@ -352,6 +376,7 @@ static Suite *suite(void)
     tcase_add_test(t, names);
     tcase_add_test(t, completeness);
     tcase_add_test(t, choices);
+    tcase_add_test(t, spaces);
     tcase_add_test(t, sources);
     tcase_add_test(t, safe_configurations);
     tcase_add_test(t, every_width);
