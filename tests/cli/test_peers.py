@@ -51,6 +51,22 @@ def none_is_here(cli):
     assert {w["contestant"] for w in why_not} == {"clattn opencl f32", "clattn opencl bf16"}
 
 
+def on_a_gpu(cli):
+    """--gpu measures clattn on that device, cold and sustained, and names peers that are absent"""
+    folder = cli.folder()
+    write(os.path.join(folder, "torch.py"), b"raise ImportError('no torch today')\n")
+    cli.env.update(PYTHONPATH=folder)
+    lines = [json.loads(line) for line in
+             cli("--build", cli.golden, "--no-build", "--gpu", "cpu", "--small", "--only", "decode",
+                 "--seconds", 0, "--json").stdout.splitlines()]
+    assert lines[0]["absent"] == {"torch": "no torch today"}, lines[0]
+    assert {(r["contestant"], r["dtype"]) for r in lines[1:]} == {
+        (f"clattn cpu {kind}", dtype) for kind in ("cold", "sustained")
+        for dtype in ("f16", "bf16")}, lines
+    for r in lines[1:]:
+        assert 0 < r["min_us"] <= r["median_us"] and r["ratio_median"] == 1, r
+
+
 def tables(cli):
     """--table shows what --json wrote; --list names the rows"""
     machine = {"machine": "M", "threads": 3, "date": "D", "commit": "C", "command": "X",
@@ -71,4 +87,4 @@ def tables(cli):
 
 
 if __name__ == "__main__":
-    main([whoever_is_here, none_is_here, tables], __doc__)
+    main([whoever_is_here, none_is_here, on_a_gpu, tables], __doc__)

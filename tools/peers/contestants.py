@@ -19,7 +19,7 @@ class Absent(Exception):
 class Problem(ctypes.Structure):
     """peer_problem of peer.h."""
     _fields_ = [(name, ctypes.c_int) for name in (
-        "op", "dtype", "q_heads", "kv_heads", "queries", "keys", "width", "causal",
+        "op", "dtype", "batch", "q_heads", "kv_heads", "queries", "keys", "width", "causal",
         "rows", "outputs", "inputs")] + [("in_", ctypes.c_void_p * 3), ("option", ctypes.c_char_p)]
 
 
@@ -31,6 +31,8 @@ class Library:
         lib.peer_open.argtypes = [ctypes.POINTER(Problem), ctypes.c_char_p]
         lib.peer_open.restype = ctypes.c_void_p
         lib.peer_run.argtypes = [ctypes.c_void_p]
+        if hasattr(lib, "peer_start"):
+            lib.peer_start.argtypes = [ctypes.c_void_p]
         lib.peer_read.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         lib.peer_read.restype = None
         lib.peer_close.argtypes = [ctypes.c_void_p]
@@ -68,6 +70,11 @@ class Native:
         if self.lib.peer_run(self.handle):
             raise RuntimeError("the peer reported a failure")
 
+    def start(self):
+        """Without waiting; the next run() waits for it too."""
+        if self.lib.peer_start(self.handle):
+            raise RuntimeError("the peer reported a failure")
+
     def read(self):
         out = ctypes.create_string_buffer(self.result_bytes)
         self.lib.peer_read(self.handle, out)
@@ -95,6 +102,79 @@ class Torch:
         return TorchContestant(self.torch, problem, tensors)
 
 
+class TorchGpu:
+    """PyTorch on a GPU. The option: flash or cudnn attention, compile, or "" as it comes."""
+
+    def __init__(self):
+        import torch
+        if not torch.cuda.is_available():
+            raise ImportError(f"PyTorch {torch.__version__} sees no GPU")
+        self.torch = torch
+        self.dtypes = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
+
+    def version(self):
+        return f"{self.torch.__version__} on {self.torch.cuda.get_device_name()}"
+
+    def open(self, problem, dtype, memory, option):
+        tensors = [self.torch.frombuffer(m, dtype=self.dtypes[dtype]).reshape(shape).cuda()
+                   for m, shape in zip(memory, problem.shapes())]
+        return TorchGpuContestant(self.torch, problem, tensors, option)
+
+
+def elu1_attention(torch, q, k, v, causal):
+    """Whole, or in chunks of 128 rows with the sums of those before."""
+    q, k = (torch.nn.functional.elu(x) + 1 for x in (q, k))
+    if not causal:
+        state = k.transpose(-1, -2) @ v
+        return q @ state / (q @ k.sum(-2, keepdim=True).transpose(-1, -2))
+    size = min(128, q.shape[-2])
+    q, k, v = (x.unflatten(-2, (-1, size)) for x in (q, k, v))
+    state, norm = k.transpose(-1, -2) @ v, k.sum(-2, keepdim=True)
+    state, norm = (x.cumsum(2) - x for x in (state, norm))
+    weights = (q @ k.transpose(-1, -2)).tril()
+    below = weights.sum(-1, keepdim=True) + q @ norm.transpose(-1, -2)
+    return ((weights @ v + q @ state) / below).flatten(2, 3)
+
+
+class TorchGpuContestant:
+    def __init__(self, torch, problem, tensors, option):
+        self.torch, self.tensors, self.result, self.backend = torch, tensors, None, None
+        functional, sizes = torch.nn.functional, problem.sizes
+        if problem.op == 0:
+            backends = torch.nn.attention.SDPBackend
+            self.backend = {"flash": backends.FLASH_ATTENTION,
+                            "cudnn": backends.CUDNN_ATTENTION}.get(option)
+            grouped = {"enable_gqa": True} if sizes["q_heads"] != sizes["kv_heads"] else {}
+            self.function = lambda q, k, v: functional.scaled_dot_product_attention(
+                q, k, v, is_causal=bool(sizes["causal"]), **grouped)
+        elif problem.op == 1:
+            self.function = functional.linear
+        else:
+            self.function = lambda q, k, v: elu1_attention(torch, q, k, v, sizes["causal"])
+        if option == "compile":
+            self.function = torch.compile(self.function)
+
+    def start(self):
+        with self.torch.inference_mode():
+            if self.backend is None:
+                self.result = self.function(*self.tensors)
+                return
+            with self.torch.nn.attention.sdpa_kernel(self.backend):
+                self.result = self.function(*self.tensors)
+
+    def run(self):
+        self.start()
+        self.torch.cuda.synchronize()
+
+    def read(self):
+        result = self.result.contiguous().cpu()
+        return ctypes.create_string_buffer(ctypes.string_at(result.data_ptr(), result.nbytes),
+                                           result.nbytes)
+
+    def close(self):
+        self.tensors = self.result = None
+
+
 class TorchContestant:
     def __init__(self, torch, problem, tensors):
         self.torch, self.tensors, self.result = torch, tensors, None
@@ -119,6 +199,16 @@ class TorchContestant:
 
     def close(self):
         self.tensors = self.result = None
+
+
+def load_gpu(build):
+    """The same for a GPU: clattn and PyTorch."""
+    found, absent = {"clattn": Library(os.path.join(build, "tools", "peers", "peer_clattn.so"))}, {}
+    try:
+        found["torch"] = TorchGpu()
+    except (ImportError, OSError) as e:
+        absent["torch"] = str(e)
+    return found, absent
 
 
 def load(build, threads):

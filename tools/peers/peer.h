@@ -14,15 +14,15 @@
 /* As in clattn.h, which not every peer includes. */
 enum { PEER_F32 = 1, PEER_F16 = 2, PEER_BF16 = 3 };
 
-enum { PEER_ATTENTION, PEER_PROJECTION };
+enum { PEER_ATTENTION, PEER_PROJECTION, PEER_LINEAR }; /* the last: attention with elu(x) + 1 */
 
 /* All tensors are dense and of one dtype. */
 typedef struct peer_problem {
     int op, dtype;
-    int q_heads, kv_heads, queries, keys, width; /* attention, one sequence */
+    int batch, q_heads, kv_heads, queries, keys, width; /* attention */
     int causal;                                  /* the last query sees the last key */
     int rows, outputs, inputs;                   /* projection: y = x w^T */
-    /* q [heads][queries][width], k and v; or x [rows][inputs], w [outputs][inputs] */
+    /* q [batch][heads][queries][width], k and v; or x [rows][inputs], w [outputs][inputs] */
     const void *in[3];
     const char *option; /* which of the ways to do it that this peer has */
 } peer_problem;
@@ -37,6 +37,9 @@ PEER_API void *peer_open(const peer_problem *problem, char *text);
 
 /* Returns when the result is there; not 0: it failed. */
 PEER_API int peer_run(void *contestant);
+
+/* clattn only: the same without waiting; the next peer_run() waits for it too. */
+PEER_API int peer_start(void *contestant);
 
 /* The result, dense, in the dtype of the problem. */
 PEER_API void peer_read(void *contestant, void *out);
@@ -56,8 +59,8 @@ static inline size_t peer_dtype_size(int dtype)
 /* Elements of in[i], and for i = 3 of the result. */
 static inline size_t peer_count(const peer_problem *p, int i)
 {
-    if (p->op == PEER_ATTENTION)
-        return (size_t)(i % 3 ? p->kv_heads : p->q_heads)
+    if (p->op != PEER_PROJECTION)
+        return (size_t)p->batch * (size_t)(i % 3 ? p->kv_heads : p->q_heads)
              * (size_t)(i % 3 ? p->keys : p->queries) * (size_t)p->width;
     return (size_t)(i == 1 ? p->outputs : p->rows) * (size_t)(i == 3 ? p->outputs : p->inputs);
 }
@@ -69,7 +72,7 @@ static inline size_t peer_bytes(const peer_problem *p, int i)
 
 static inline int peer_inputs(const peer_problem *p)
 {
-    return p->op == PEER_ATTENTION ? 3 : 2;
+    return p->op == PEER_PROJECTION ? 2 : 3;
 }
 
 #endif

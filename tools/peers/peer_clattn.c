@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clattn itself, through its shared library: plans over buffers. The option is the device. */
 #include <clattn/clattn.h>
+#include <clattn/linear.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,14 +42,27 @@ int peer_device(const char *selector, char *text, double *gflops, double *gbytes
 static clattn_status plan_attention(contestant *c, const peer_problem *p)
 {
     const clattn_dtype dtype = (clattn_dtype)p->dtype;
-    const int64_t rows[] = { 1, p->q_heads, p->queries, p->width };
-    const int64_t keys[] = { 1, p->kv_heads, p->keys, p->width };
+    const int64_t rows[] = { p->batch, p->q_heads, p->queries, p->width };
+    const int64_t keys[] = { p->batch, p->kv_heads, p->keys, p->width };
     return clattn_plan_attention(c->ctx, clattn_attention_params(
         .q = clattn_tensor_of_buffer(c->memory[0], dtype, 4, rows),
         .k = clattn_tensor_of_buffer(c->memory[1], dtype, 4, keys),
         .v = clattn_tensor_of_buffer(c->memory[2], dtype, 4, keys),
         .o = clattn_tensor_of_buffer(c->memory[3], dtype, 4, rows),
         .causal = p->causal ? CLATTN_CAUSAL_BOTTOM_RIGHT : CLATTN_CAUSAL_NONE), &c->plan);
+}
+
+static clattn_status plan_linear(contestant *c, const peer_problem *p)
+{
+    const clattn_dtype dtype = (clattn_dtype)p->dtype;
+    const int64_t rows[] = { p->batch, p->q_heads, p->queries, p->width };
+    const int64_t keys[] = { p->batch, p->kv_heads, p->keys, p->width };
+    return clattn_plan_linear_attention(c->ctx, clattn_linear_attention_params(
+        .q = clattn_tensor_of_buffer(c->memory[0], dtype, 4, rows),
+        .k = clattn_tensor_of_buffer(c->memory[1], dtype, 4, keys),
+        .v = clattn_tensor_of_buffer(c->memory[2], dtype, 4, keys),
+        .o = clattn_tensor_of_buffer(c->memory[3], dtype, 4, rows), .map = CLATTN_MAP_ELU1,
+        .causal = p->causal != 0), &c->plan);
 }
 
 static clattn_status plan_projection(contestant *c, const peer_problem *p)
@@ -61,6 +75,13 @@ static clattn_status plan_projection(contestant *c, const peer_problem *p)
                                          (int64_t[]){ p->outputs, p->inputs }),
             .y = clattn_tensor_of_buffer(c->memory[3], dtype, 2,
                                          (int64_t[]){ p->rows, p->outputs }) }), &c->plan);
+}
+
+static clattn_status plan(contestant *c, const peer_problem *p)
+{
+    return p->op == PEER_ATTENTION ? plan_attention(c, p)
+         : p->op == PEER_LINEAR    ? plan_linear(c, p)
+                                   : plan_projection(c, p);
 }
 
 static clattn_status fill(contestant *c, const peer_problem *p)
@@ -88,8 +109,7 @@ void *peer_open(const peer_problem *p, char *text)
         free(c);
         return NULL;
     }
-    if (fill(c, p) == CLATTN_OK
-        && (p->op == PEER_ATTENTION ? plan_attention(c, p) : plan_projection(c, p)) == CLATTN_OK)
+    if (fill(c, p) == CLATTN_OK && plan(c, p) == CLATTN_OK)
         return c;
     snprintf(text, PEER_TEXT, "%s", clattn_error(c->ctx));
     peer_close(c);
@@ -100,6 +120,11 @@ int peer_run(void *contestant_)
 {
     contestant *c = contestant_;
     return clattn_plan_run(c->plan) != CLATTN_OK || clattn_finish(c->ctx) != CLATTN_OK;
+}
+
+int peer_start(void *contestant_)
+{
+    return clattn_plan_run(((contestant *)contestant_)->plan) != CLATTN_OK;
 }
 
 void peer_read(void *contestant_, void *out)

@@ -6,11 +6,16 @@
     tools/peers/peers.py --only decode      the rows whose name has this in it; --list names them
     tools/peers/peers.py --json > FILE      one object a line, first of the machine
     tools/peers/peers.py --table FILE...    the table of what --json has written
+    tools/peers/peers.py --gpu DEVICE       the rows for a GPU, clattn on that device; see gpu.sh
 
 The peers are PyTorch, OpenBLAS, oneDNN and CLBlast: those that this Python and this machine have.
 The others are named, and left out. ratio is the time of a contestant divided by that of clattn on
 the native CPU in the same dtype, of the minima and of the medians: above 1, clattn is faster. For
 clattn on the native CPU in another dtype than f32, it is its own time divided by that of f32.
+
+On a GPU the ratio is to clattn on that device. Runs are queued in batches. `cold` is the first
+batch after a pause, `sustained` what follows some tenths of a second of work: a card at its power
+limit.
 """
 import argparse
 import json
@@ -27,6 +32,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 WARM_S = 0.05     # of a turn: the threads of the one before stop looking for work, caches change
 TURN_S = 0.05     # then as many runs as this takes, at least one
 MIN_ROUNDS = 3
+BATCH_S = 0.005   # on a GPU: of runs that are queued together
+PAUSE_S = 0.2
+SUSTAIN_S = 0.3
 
 
 def build(folder):
@@ -48,9 +56,12 @@ def cpu_name():
     return "unknown"
 
 
-def describe(found, absent, threads, command):
+def describe(found, absent, selectors, threads, command):
+    """The peaks are those of the first of the selected devices."""
     clattn = found["clattn"]
-    devices = {name: clattn.device(name) for name in ("cpu", "opencl")}
+    devices = {name: clattn.device(name) for name in selectors}
+    if not devices[selectors[0]]:
+        sys.exit(f"error: clattn finds no device {selectors[0]}")
     return {"machine": cpu_name(), "threads": threads,
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "commit": subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"],
@@ -58,7 +69,8 @@ def describe(found, absent, threads, command):
             "command": command,
             "versions": {name: lib.version() for name, lib in found.items()}, "absent": absent,
             "devices": {name: d[0] for name, d in devices.items() if d},
-            "peak_gflops": devices["cpu"][1], "peak_gbytes_per_s": devices["cpu"][2]}
+            "peak_gflops": devices[selectors[0]][1],
+            "peak_gbytes_per_s": devices[selectors[0]][2]}
 
 
 class Entry:
@@ -86,15 +98,49 @@ class Entry:
         while time.perf_counter() < start + TURN_S:
             self.times.append(self.run() * 1e6)
 
-    def run(self):
-        copy = self.copies[self.runs % len(self.copies)]
+    def next(self):
         self.runs += 1
+        return self.copies[self.runs % len(self.copies)]
+
+    def run(self):
+        copy = self.next()
         start = time.perf_counter()
         copy.run()
         return time.perf_counter() - start
 
+    def series(self):
+        """Kinds of times, each with its times."""
+        return {"": self.times}
 
-def open_row(problem, found, numbers, why_not):
+
+class GpuEntry(Entry):
+    """Queues its runs in batches, so that it is the device that is measured."""
+
+    def __init__(self, name, option, dtype, copies):
+        super().__init__(name, option, dtype, copies)
+        self.cold = []
+
+    def batch(self, runs):
+        start = time.perf_counter()
+        for _ in range(runs - 1):
+            self.next().start()
+        self.next().run()
+        return (time.perf_counter() - start) / runs
+
+    def turn(self):
+        runs = max(1, min(1000, round(BATCH_S / self.batch(3))))
+        time.sleep(PAUSE_S)
+        self.cold.append(self.batch(runs) * 1e6)
+        end = time.perf_counter() + SUSTAIN_S
+        while time.perf_counter() < end:
+            self.batch(runs)
+        self.times += [self.batch(runs) * 1e6 for _ in range(3)]
+
+    def series(self):
+        return {"cold": self.cold, "sustained": self.times}
+
+
+def open_row(problem, found, numbers, why_not, make):
     entries, memory = [], {}
     for name, option, dtype in problem.entries:
         label = f"{name} {option} {dtype}".replace("  ", " ")
@@ -110,7 +156,7 @@ def open_row(problem, found, numbers, why_not):
         except (contestants.Absent, RuntimeError) as e:
             why_not[label] = str(e).partition("\n")[0]
             continue
-        entries.append(Entry(name, option, dtype, copies))
+        entries.append(make(name, option, dtype, copies))
     return entries
 
 
@@ -130,30 +176,38 @@ def differences(problem, entries, numbers):
     return [max(abs(a - b) for a, b in zip(s, samples[0])) / scale for s in samples]
 
 
-def results(problem, entries, numbers, machine):
-    base = {e.dtype: e for e in entries if e.label == "clattn cpu"}
+def result(problem, entry, kind, by, machine):
+    times, of = entry.series()[kind], by.series()[kind] if by else None
+    low, middle = min(times), statistics.median(times)
+    gflops = problem.flops() / low * 1e-3
+    gbytes_per_s = problem.bytes(entry.dtype) / low * 1e-3
+    return {"row": problem.name, "contestant": f"{entry.label} {kind}".strip(),
+            "dtype": entry.dtype, "min_us": low, "median_us": middle, "runs": len(times),
+            "ratio_min": low / min(of) if of else None,
+            "ratio_median": middle / statistics.median(of) if of else None,
+            "gflops": gflops, "gbytes_per_s": gbytes_per_s,
+            "of_peak_gflops": gflops / machine["peak_gflops"],
+            "of_peak_gbytes_per_s": gbytes_per_s / machine["peak_gbytes_per_s"]}
+
+
+def results(problem, entries, numbers, machine, first):
+    base = {e.dtype: e for e in entries if e.label == f"clattn {first}"}
     for entry, difference in zip(entries, differences(problem, entries, numbers)):
         by = base.get(entry.dtype)
         if entry is by:
             by = base.get("f32", entry)
-        low, middle = min(entry.times), statistics.median(entry.times)
-        gflops = problem.flops() / low * 1e-3
-        gbytes_per_s = problem.bytes(entry.dtype) / low * 1e-3
-        yield {"row": problem.name, "contestant": entry.label, "dtype": entry.dtype,
-               "min_us": low, "median_us": middle, "runs": len(entry.times),
-               "ratio_min": low / min(by.times) if by else None,
-               "ratio_median": middle / statistics.median(by.times) if by else None,
-               "gflops": gflops, "gbytes_per_s": gbytes_per_s,
-               "of_peak_gflops": gflops / machine["peak_gflops"],
-               "of_peak_gbytes_per_s": gbytes_per_s / machine["peak_gbytes_per_s"],
-               "difference": difference}
+        for kind in entry.series():
+            yield {**result(problem, entry, kind, by, machine), "difference": difference}
 
 
-def run_row(problem, found, numbers, machine, seconds):
+def run_row(problem, found, numbers, machine, seconds, gpu):
     why_not = {}
-    entries = open_row(problem, found, numbers, why_not)
+    entries = open_row(problem, found, numbers, why_not, GpuEntry if gpu else Entry)
+    if not entries:
+        return [{"row": problem.name, "contestant": name, "why_not": reason}
+                for name, reason in why_not.items()]
     measure(entries, seconds)
-    lines = list(results(problem, entries, numbers, machine))
+    lines = list(results(problem, entries, numbers, machine, gpu or "cpu"))
     for entry in entries:
         for copy in entry.copies:
             copy.close()
@@ -177,7 +231,7 @@ def print_result(line):
         return
     ratios = [f"{line[key]:8.2f}" if line[key] else "       -"
               for key in ("ratio_min", "ratio_median")]
-    print(f"  {line['contestant']:<16} {line['dtype']:<5}{line['min_us'] / 1e3:10.3f}"
+    print(f"  {line['contestant']:<24} {line['dtype']:<5}{line['min_us'] / 1e3:10.3f}"
           f"{line['median_us'] / 1e3:10.3f} {''.join(ratios)}{line['gflops']:9.0f}"
           f"{line['of_peak_gflops']:6.0%}{line['gbytes_per_s']:7.1f}"
           f"{line['of_peak_gbytes_per_s']:6.0%}  {line['difference']:.0e}", flush=True)
@@ -197,7 +251,7 @@ class Table:
             return
         if line["row"] != self.row:
             self.row = line["row"]
-            print(f"\n{self.row}\n  {'':<22}{'min ms':>9}{'median':>10}{'ratio:min':>10}"
+            print(f"\n{self.row}\n  {'':<30}{'min ms':>9}{'median':>10}{'ratio:min':>10}"
                   f"{'median':>7}{'GFLOP/s':>9}{'':>6}{'GB/s':>7}{'':>6}  difference")
         print_result(line)
 
@@ -221,26 +275,32 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--table", nargs="+", metavar="FILE")
+    parser.add_argument("--gpu", metavar="DEVICE")
+    parser.add_argument("--small", action="store_true", help="--gpu: shapes of no interest")
     args = parser.parse_args()
     if args.table:
         show_files(args.table)
         return
-    rows = [p for p in problems.all_problems() if args.only in p.name]
+    rows = problems.gpu_problems(args.gpu, args.small) if args.gpu else problems.all_problems()
+    rows = [p for p in rows if args.only in p.name]
     if args.list:
         print("\n".join(p.name for p in rows))
         return
     if not args.no_build:
         build(args.build)
     threads = len(os.sched_getaffinity(0))
-    found, absent = contestants.load(args.build, threads)
+    found, absent = (contestants.load_gpu(args.build) if args.gpu
+                     else contestants.load(args.build, threads))
     command = f"tools/peers/peers.py --only '{args.only}' --seconds {args.seconds:g}"
-    machine = describe(found, absent, threads, command)
+    selectors = (args.gpu,) if args.gpu else ("cpu", "opencl")
+    machine = describe(found, absent, selectors, threads,
+                       command + (f" --gpu '{args.gpu}'" if args.gpu else ""))
     table = Table()
     add = (lambda line: print(json.dumps(line), flush=True)) if args.json else table.add
     add(machine)
     numbers = problems.Numbers(args.build)
     for problem in rows:
-        for line in run_row(problem, found, numbers, machine, args.seconds):
+        for line in run_row(problem, found, numbers, machine, args.seconds, args.gpu):
             add(line)
 
 
