@@ -75,18 +75,19 @@ END_TEST
 START_TEST(config_texts)
 {
     static const char *const bad[] = { "WG=64",
-                                       "WG=64 RB=4 SPLIT=257",
-                                       "WG=64 RB=4 RB=4",
-                                       "WG=64 RB=4 SPLIT=1024 X=1",
-                                       "WG=64 RB=4 SPLIT=1024x",
-                                       "WG=64 RB=4 SPLIT=",
-                                       "WG RB SPLIT",
+                                       "WG=64 RB=4 SPLIT=1024",
+                                       "WG=64 RB=4 SPLIT=257 JOIN=1",
+                                       "WG=64 RB=4 RB=4 JOIN=1",
+                                       "WG=64 RB=4 SPLIT=1024 JOIN=1 X=1",
+                                       "WG=64 RB=4 JOIN=1 SPLIT=1024x",
+                                       "WG=64 RB=4 JOIN=1 SPLIT=",
+                                       "WG RB SPLIT JOIN",
                                        "-cl-fast-relaxed-math",
-                                       "WG=99999999999999999999 RB=4 SPLIT=256" };
+                                       "WG=99999999999999999999 RB=4 SPLIT=256 JOIN=1" };
     const cla_kernel *kernel = cla_kernel_find("attn_decode");
     int t[CLA_MAX_TUNABLES];
-    ck_assert(cla_config_parse(kernel, "SPLIT=256 RB=8 WG=128", t));
-    ck_assert(t[0] == 128 && t[1] == 8 && t[2] == 256);
+    ck_assert(cla_config_parse(kernel, "SPLIT=256 RB=8 JOIN=2 WG=128", t));
+    ck_assert(t[0] == 128 && t[1] == 8 && t[2] == 256 && t[3] == 2);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_msg(!cla_config_parse(kernel, bad[i], t), "\"%s\"", bad[i]);
 }
