@@ -46,11 +46,13 @@ __kernel void probe_base(__global const float *in, __global uint *out)
 
     if (i == 0)
         good = 0;
-    const uint handed = hand_over(out + 9, (__global int *)(out + 8), &last, group, i);
-    atomic_add(&good, (int)handed);
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (i == 0 && HANDOVER && good == ITEMS)
-        atomic_or(out, 128u);
+    if (HANDOVER) {
+        const uint handed = hand_over(out + 9, (__global int *)(out + 8), &last, group, i);
+        atomic_add(&good, (int)handed);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (i == 0 && good == ITEMS)
+            atomic_or(out, 128u);
+    }
 
     if (i == 0 && group == 0) {
         const float x = in[0], inf = in[1], nan_in = in[2], tiny = in[3];
