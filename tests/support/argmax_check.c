@@ -62,9 +62,9 @@ void argmax_check(attn_run *run)
     const ref_attn *ref = &d->ref;
     const size_t size = clattn_dtype_size(d->spec.out);
     const bool cached = d->spec.kv != CLATTN_NONE;
-    const size_t v_count =
-        cached ? (size_t)ref->B * d->k_rows * ref->Hk * ref->Dv
-               : (size_t)clattn_tensor_count(&run->v.tensor);
+    const size_t batches = d->cu_q ? 1 : (size_t)ref->B;
+    const size_t v_count = cached ? batches * d->k_rows * ref->Hk * ref->Dv
+                                  : (size_t)clattn_tensor_count(&run->v.tensor);
     argmax_results r = { .ref = ref, .row_bytes = size * (size_t)ref->Dv };
 
     r.o = memory_alloc(d->count_o * size);
