@@ -43,13 +43,21 @@ static int open_store(clattn_results **store)
     return EXIT_OK;
 }
 
+/* What is written elsewhere is all that is stored, or nothing. */
+static int take_all(clattn_results *store, struct wisdom *w)
+{
+    if (*clattn_results_note(store))
+        return fail(EXIT_INPUT, "nothing is written: stored results could not be read");
+    return wisdom_take(w, store);
+}
+
 /* The results of the files, or of the store when there are none. */
 static int gather(const struct wisdom_args *a, clattn_results *store, struct wisdom *w)
 {
     int code = EXIT_OK;
 
     if (!a->num_files)
-        return wisdom_take(w, store);
+        return take_all(store, w);
     for (int i = 0; i < a->num_files && code == EXIT_OK; i++)
         code = wisdom_load(w, a->files[i]);
     if (code == EXIT_OK && w->refused)
@@ -197,7 +205,7 @@ static int export(const struct wisdom_args *a, clattn_results *store, struct wis
 {
     if (a->num_files)
         return usage_error(&usage, "wisdom export takes no files; -o FILE writes one");
-    const int code = wisdom_take(w, store);
+    const int code = take_all(store, w);
     return code == EXIT_OK ? write_output(a->output, print_json, w) : code;
 }
 
