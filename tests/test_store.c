@@ -308,6 +308,24 @@ START_TEST(machine_died)
 }
 END_TEST
 
+/* One death of a process at most, so far. */
+START_TEST(boot_unknown)
+{
+    clattn_ctx *ctx = store_open();
+    char why[512];
+    cla_place place = { "", "" };
+    gethostname(place.host, sizeof place.host - 1);
+    const cla_bad_row row = { cla_store_device(cla_ctx_store(ctx))->device, "attn_native",
+                              "source", "config", "", 1 };
+    cla_db *db = cla_db_open(store_folder, true, why, sizeof why);
+    ck_assert_msg(db != NULL, "%s", why);
+    ck_assert_int_ne(cla_db_put_trying(db, &row, &place), 0);
+    ck_assert_int_eq(cla_store_recover(cla_ctx_store(ctx)), 0);
+    cla_db_close(db);
+    clattn_ctx_destroy(&ctx);
+}
+END_TEST
+
 START_TEST(one_tuner)
 {
     clattn_ctx *ctx = store_open(), *rival = store_open();
@@ -337,6 +355,7 @@ static Suite *suite(void)
     tcase_add_test(t, seeds_only);
     tcase_add_test(t, killed_once_is_no_crime);
     tcase_add_test(t, machine_died);
+    tcase_add_test(t, boot_unknown);
     tcase_add_test(t, one_tuner);
     suite_add_tcase(s, t);
     return s;

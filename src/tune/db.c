@@ -455,14 +455,16 @@ bool cla_db_remove_trying(cla_db *db, int64_t token)
 /* In place of the boot: it was under way when a process died before. */
 static const char suspect[] = "suspect";
 
+/* Where a boot is not known, "", nothing tells that it was the machine that died. */
 static bool move_to_quarantine(cla_db *db, const char *device, const cla_place *place, int *moved)
 {
     const bool ok =
         run(db,
             "INSERT OR REPLACE INTO quarantine(device, kernel, source, config, reason, at)"
             " SELECT device, kernel, source, config,"
-            " CASE boot WHEN ?3 THEN 'crash' ELSE 'machine' END, at FROM trying t"
-            " WHERE device=?1 AND host=?2 AND boot<>?4 AND (boot<>?3 OR EXISTS"
+            " CASE WHEN boot IN (?3, '') OR ?3='' THEN 'crash' ELSE 'machine' END, at FROM trying t"
+            " WHERE device=?1 AND host=?2 AND boot<>?4"
+            " AND ((boot NOT IN (?3, '') AND ?3<>'') OR EXISTS"
             " (SELECT 1 FROM trying s WHERE s.device=t.device AND s.host=t.host AND s.boot=?4"
             " AND s.kernel=t.kernel AND s.source=t.source AND s.config=t.config))",
             "ssss", device, place->host, place->boot, suspect);
