@@ -272,22 +272,29 @@ static int run_tuner(void)
     return 0;
 }
 
-START_TEST(survives_being_killed)
+/* After kills: nothing is broken, and what was timed before was not lost. */
+static clattn_tune_report tune_to_the_end(void)
 {
-    plant(SLEEPS);
-    for (int i = 0; i < 4; i++)
-        run_and_kill(400 + (long)(suite_seed() * 7919 * (uint64_t)(i + 1) % 1000));
-    unsetenv("PLANTED");
     job j;
+    unsetenv("PLANTED");
     job_open(&j, 1);
     struct clattn_tune_params p = { .effort = CLATTN_EFFORT_EXHAUSTIVE, .max_seconds = 60 };
     const clattn_tune_report r = tune(&j, &p);
     ck_assert_int_eq(r.end, CLATTN_TUNE_COMPLETE);
     ck_assert_str_eq(r.note, "");
-    ck_assert_int_gt(r.known, 0);      /* what was timed before a kill was not lost */
-    ck_assert_int_le(48 - r.legal, 2); /* put aside is what ran at two kills, no more */
+    ck_assert_int_gt(r.known, 0);
     job_close(&j);
     forget();
+    return r;
+}
+
+START_TEST(survives_being_killed)
+{
+    plant(SLEEPS);
+    for (int i = 0; i < 4; i++)
+        run_and_kill(400 + (long)(suite_seed() * 7919 * (uint64_t)(i + 1) % 1000));
+    const clattn_tune_report r = tune_to_the_end();
+    ck_assert_int_le(48 - r.legal, 2); /* put aside is what ran at two kills, no more */
 }
 END_TEST
 
@@ -331,16 +338,7 @@ START_TEST(rivals_and_kills)
         ck_assert_msg(i % 2 == 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0),
                       "process %d: status 0x%x", i, (unsigned)status);
     }
-    unsetenv("PLANTED");
-    job j;
-    job_open(&j, 1);
-    struct clattn_tune_params p = { .effort = CLATTN_EFFORT_EXHAUSTIVE, .max_seconds = 60 };
-    const clattn_tune_report r = tune(&j, &p);
-    ck_assert_int_eq(r.end, CLATTN_TUNE_COMPLETE);
-    ck_assert_str_eq(r.note, "");
-    ck_assert_int_gt(r.known, 0);
-    job_close(&j);
-    forget();
+    tune_to_the_end();
 }
 END_TEST
 
