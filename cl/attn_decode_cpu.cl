@@ -55,6 +55,7 @@ FN void add_values(float16 *o, const float *p, const kv_head *values, int key, i
 FN void add_all_values(float16 *o, const float *p, const kv_head *values, int key, int n, int last)
 {
     const int tail = VALUE_VECS % VB;
+#pragma unroll
     for (int c = 0; c + VB <= VALUE_VECS; c += VB)
         add_values(o, p, values, key, n, last, c, VB);
     if (tail != 0)
