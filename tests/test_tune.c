@@ -192,14 +192,17 @@ START_TEST(the_wrong_are_put_aside)
 }
 END_TEST
 
-/* Candidates that end or block their process: the search goes on, one worker after the other. */
+/*
+ * Candidates that end or block their process: the search goes on, one worker after the other. A
+ * third of the space is like that, so among so many there are some.
+ */
 START_TEST(the_deadly_are_put_aside)
 {
     job j;
     plant(_i);
     job_open(&j, 1);
     struct clattn_tune_params p = {
-        .max_seconds = 12, .worker = self, .worker_argument = "worker", .worker_seconds = 0.5
+        .max_evals = 12, .worker = self, .worker_argument = "worker", .worker_seconds = 0.5
     };
     const clattn_tune_report r = tune(&j, &p);
     ck_assert_int_gt(r.quarantined, 0);
