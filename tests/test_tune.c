@@ -253,6 +253,7 @@ static pid_t run_self(const char *argument)
         execl(self, self, argument, (char *)NULL);
         _exit(127);
     }
+    ck_assert_int_gt(pid, 0);
     return pid;
 }
 
