@@ -36,8 +36,10 @@ START_TEST(contexts)
     static worker workers[THREADS];
     pthread_t threads[THREADS];
     for (int t = 0; t < THREADS; t++)
-        for (int i = 0; fault_operations[i].name; i++)
+        for (int i = 0; fault_operations[i].name; i++) {
+            ck_assert_int_lt(i, OPERATIONS);
             fault_operations[i].make(&workers[t].c[i], NULL, fault_operations[i].spec);
+        }
     for (int t = 0; t < THREADS; t++)
         ck_assert_int_eq(pthread_create(&threads[t], NULL, work, &workers[t]), 0);
     for (int t = 0; t < THREADS; t++)
