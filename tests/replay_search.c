@@ -4,8 +4,9 @@
  *
  * Prints the regret after 32 to 400 points, from cold, and fails when fewer than 95 % of the
  * searches of 400 points, in spaces below 1000 of 100 points, end within 5 % of the best, samples
- * in the order in which they were recorded. See trace.h for the file format; "-" reads standard
- * input.
+ * in the order in which they were recorded. As a search that tries most of a space hardly misses,
+ * it is one of 64 points, or 90 % of those of 32, where 100 are more than three fifths. See trace.h
+ * for the file format; "-" reads standard input.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static bool replay(const char *name, int seeds)
 {
     static const int evals[] = { 32, 64, 100, 200, 400 };
     trace t;
-    double share = 0;
+    double share = 0, bar = 0;
     FILE *file = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
 
     if (!file) {
@@ -61,12 +62,17 @@ static bool replay(const char *name, int seeds)
     if (file != stdin)
         fclose(file);
     printf("%s: %u legal of %u, %d seeds\n", name, t.space.num_legal, t.space.num_codes, seeds);
-    for (int i = 0; i < 5 && (i < 3 || t.space.num_legal >= SMALL_SPACE); i++)
-        share = measure(&t, TRACE_AS_RECORDED, evals[i], seeds);
+    for (int i = 0; i < 5 && (i < 3 || t.space.num_legal >= SMALL_SPACE); i++) {
+        const double within = measure(&t, TRACE_AS_RECORDED, evals[i], seeds);
+        if (i > 0 && 5 * (int64_t)evals[i] > 3 * (int64_t)t.space.num_legal)
+            continue;
+        share = within;
+        bar = i == 0 ? 0.90 : 0.95;
+    }
     measure(&t, TRACE_SHUFFLED, 400, seeds);
     measure(&t, TRACE_NOISELESS, 400, seeds);
     trace_free(&t);
-    return share >= 0.95;
+    return share >= bar;
 }
 
 int main(int argc, char **argv)
