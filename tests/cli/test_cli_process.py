@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The clattn program in bad company: interrupts, full disks, homes and caches that are none:
 test_cli_process.py CLATTN GOLDEN DATA"""
+import json
 import os
+import re
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
 
-from cli_harness import BAD_INPUT, OK, QUICK, Cli, npy_bytes, random_values, run_all, write
+from cli_harness import (BAD_INPUT, OK, QUICK, Cli, npy_bytes, random_values, read_npy, run_all,
+                         write)
 
 LIMIT = 4096  # bytes of a file, on the full disk
 
@@ -19,38 +23,63 @@ class Process(Cli):
         super().__init__(program, golden)
         self.data = os.path.abspath(data)
         self.env.update(CLATTN_DEVICE="cpu", CLATTN_NUM_THREADS="1")
-        shape = [1, 1, 64, 64]
+        self.inputs = self.arrays([1, 1, 64, 64], "qkv")
+        self.matrices = self.arrays([64, 64], "xw")
+
+    def arrays(self, shape, names):
+        """Files of random numbers."""
         folder = self.folder()
-        self.inputs = [write(os.path.join(folder, f"{x}.npy"),
-                             npy_bytes(shape, random_values(shape, i)))
-                       for i, x in enumerate("qkv")]
+        return [write(os.path.join(folder, f"{x}.npy"), npy_bytes(shape, random_values(shape, i)))
+                for i, x in enumerate(names)]
 
     def attention(self, out, **kwargs):
         return self("attention", *self.inputs, "-o", out, **kwargs)
 
 
-def long_ones(cli):
-    """Command lines that take seconds unless they are interrupted; OUT is a folder."""
-    gpt2 = os.path.join(cli.data, "gpt2-tiny")
-    commands = [["bench", "attention", "--shape", "1,8,8,512,512,64", "--seconds", "20"],
-                ["bench", "project", "--shape", "64,512,512", "--seconds", "20"],
-                ["cost", "attention", "--shape", "1,8,8,512,512,64"],
-                ["run", cli.golden, "-o", "OUT"], ["verify", cli.golden],
-                ["doctor"], ["devices"], ["tune", "--budget", "30s"],
-                ["attention", *cli.inputs, "-o", "OUT/o.npy"]]
-    if "--model" in cli("generate", "--help").stdout:
-        commands += [["generate", "-m", gpt2, "-p", "the dogs", "-n", "50"],
-                     ["heatmap", "-m", gpt2, "-t", "the dogs run .", "--all", "-o", "OUT/h.npy"]]
-    return commands
+def command_lines(cli):
+    """Of every command one or more, those that can with seconds of work; OUT is a folder."""
+    gpt2, bert = (os.path.join(cli.data, name) for name in ("gpt2-tiny", "bert-tiny"))
+    dogs = ["-t", "the dogs run ."]
+    return [["bench", "attention", "--shape", "1,8,8,512,512,64", "--seconds", "20"],
+            ["bench", "project", "--shape", "64,512,512", "--seconds", "20"],
+            ["cost", "attention", "--shape", "1,8,8,512,512,64"],
+            ["run", cli.golden, "-o", "OUT"], ["verify", cli.golden],
+            ["doctor"], ["devices"], ["kernels"], ["tune", "--budget", "30s"],
+            ["attention", *cli.inputs, "-o", "OUT/o.npy"],
+            ["argmax", *cli.inputs, "-o", "OUT/o.npy", "--index", "OUT/index.npy"],
+            ["linear-attention", *cli.inputs, "-o", "OUT/o.npy"],
+            ["project", *cli.matrices, "-o", "OUT/y.npy"],
+            ["wisdom", "show"], ["wisdom", "export", "-o", "OUT/wisdom.json"],
+            ["generate", "-m", gpt2, "-p", "the dogs", "-n", "50"],
+            ["heatmap", "-m", gpt2, *dogs, "--all", "-o", "OUT/h.npy"],
+            ["heads", "-m", gpt2, *dogs], ["fill", "-m", bert, "-t", "the bank is [MASK] ."],
+            ["embed", "-m", bert, *dogs], ["help", "bench"]]
+
+
+def check_whole(path):
+    """Raises unless all of the file is there."""
+    if path.endswith(".json"):
+        with open(path, encoding="utf-8") as f:
+            json.load(f)
+    else:
+        read_npy(path)
+
+
+def hear_interrupts():
+    """What a shell runs in the background ignores them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def interrupts(cli):
     """SIGINT ends every command soon, and leaves no half of a file."""
-    for i, command in enumerate(long_ones(cli)):
+    listed = re.findall(r"(?m)^  ([a-z-]+) ", cli("--help").stdout.partition("Results go to")[0])
+    lines = command_lines(cli)
+    assert set(listed) == {line[0] for line in lines}, listed
+    for i, command in enumerate(lines):
         folder = cli.folder()
         child = subprocess.Popen([cli.program, *[a.replace("OUT", folder) for a in command]],
                                  env=cli.env, cwd=cli.root, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE)
+                                 stderr=subprocess.PIPE, preexec_fn=hear_interrupts)
         time.sleep(0.05 + 0.05 * (i % 4))
         child.send_signal(signal.SIGINT)
         try:
@@ -61,8 +90,10 @@ def interrupts(cli):
         assert child.returncode in (-signal.SIGINT, OK, BAD_INPUT), what
         for path, _, files in os.walk(folder):
             for name in files:
-                assert name.endswith(".npy") and os.path.getsize(os.path.join(path, name)) > 64, (
-                    f"{what}: {name} is left")
+                try:
+                    check_whole(os.path.join(path, name))
+                except (AssertionError, ValueError, struct.error) as reason:
+                    raise AssertionError(f"{what}: {name} is left: {reason}") from reason
 
 
 def full_stdout(cli):
@@ -91,8 +122,9 @@ def full_disk(cli):
     assert "o.npy" in done.stderr, done.stderr
     assert os.listdir(folder) == [], os.listdir(folder)
     cache = {"CLATTN_CACHE_DIR": os.path.join(cli.folder(), "cache")}
-    cli("tune", "attention", "--shape", "1,1,1,32,32,16", "--evals", "2", "--in-process",
-        env=cache, preexec_fn=small_disk)
+    done = cli("tune", "attention", "--shape", "1,1,1,32,32,16", "--evals", "2", "--in-process",
+               env=cache, preexec_fn=small_disk)
+    assert "tuning results are kept in memory only" in done.stderr, done.stderr
     cli.attention(os.path.join(folder, "o.npy"), env=cache)
 
 
