@@ -57,6 +57,7 @@ class HostFaults(Cli):
         for kind in ("memory", "files"):
             first, calls, _, want = self.attempt(args, kind, 0, 0)
             assert first.returncode == OK, f"{args}: {first.stderr.decode()}"
+            assert calls or kind == "files", f"{args}: no allocation is counted"
             numbers = {1, max(calls, 1)} | {self.random.randint(1, max(calls, 1))
                                            for _ in range(DRAWN)}
             for number in sorted(numbers):
@@ -141,13 +142,18 @@ def models(cli):
     return None
 
 
+def faults_were_met(cli):
+    """calls failed"""
+    assert cli.faults > 0
+
+
 def main():
     if len(sys.argv) != 5:
         sys.exit(__doc__)
     print(f"# seed {SEED} (CLATTN_TEST_SEED)")
     cli = HostFaults(*sys.argv[1:])
     try:
-        run_all([operations, cases, listings, tuning, models], cli)
+        run_all([operations, cases, listings, tuning, models, faults_were_met], cli)
     finally:
         print(f"# {cli.faults} faults, {cli.faults - cli.survived} reported, "
               f"{cli.survived} survived")

@@ -32,9 +32,10 @@ int fault_main(int argc, char **argv, clattn_ctx **ctx, Suite *(*make)(void));
 
 /*
  * Fails the running test unless every run ends well or says so: no objects left, an error sentence
- * that names the entry point that failed, and check() content.
+ * that names the entry point that failed, and check() content. Returns how many calls failed: none
+ * is wrong, unless it was to be only an entry point that the deed can do without.
  */
-void fault_walk_run(const fault_walk *walk);
+long fault_walk_run(const fault_walk *walk);
 
 /* clattn_ctx_params.log of every context in a walk. */
 void fault_log(void *user, clattn_log_level level, const char *line);

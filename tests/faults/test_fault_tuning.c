@@ -95,9 +95,10 @@ START_TEST(tuning)
     free_plan(&w);
     for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
         snprintf(name, sizeof name, "tuning, %s", entries[i]);
-        fault_walk_run(&(fault_walk){ .name = name, .before = make_plan, .act = tune,
-                                      .check = check_tuned, .after = free_plan, .user = &w,
-                                      .only = entries[i], .leaps = true });
+        const fault_walk walk = { .name = name, .before = make_plan, .act = tune,
+                                  .check = check_tuned, .after = free_plan, .user = &w,
+                                  .only = entries[i], .leaps = true };
+        ck_assert_msg(fault_walk_run(&walk) > 0, "%s: no call failed", name);
     }
 }
 END_TEST
@@ -158,6 +159,7 @@ START_TEST(tuning_in_a_worker)
         long at = 1, runs = 1;
         for (; tune_with_fault(self, report, at, sticky); runs++)
             at += sticky || at > 8 ? at / 2 + 1 : 1;
+        ck_assert_int_gt(runs, 1);
         printf("# %ld calls that fail%s\n", runs - 1, sticky ? " for good" : "");
     }
     unsetenv("FAULT_AT");
