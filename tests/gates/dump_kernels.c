@@ -75,7 +75,6 @@ static const target engines[] = {
     ENGINE("mma_k8", CLA_TILE_MMA_K8, CLA_CAP_MATRIX_F16, 48u << 10),
     ENGINE("mma_k16", CLA_TILE_MMA_K16, BOTH, 48u << 10),
     ENGINE("wmma_gfx11", CLA_TILE_WMMA_GFX11, BOTH, 64u << 10),
-    ENGINE("wmma_gfx12", CLA_TILE_WMMA_GFX12, BOTH, 64u << 10),
     ENGINE("mfma", CLA_TILE_MFMA, BOTH, 64u << 10),
     ENGINE("dpas_8", CLA_TILE_DPAS_8, BOTH, 64u << 10),
     ENGINE("dpas_16", CLA_TILE_DPAS_16, BOTH, 128u << 10),
