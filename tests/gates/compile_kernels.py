@@ -127,9 +127,10 @@ def amd_facts(text):
                                                          r"(\d+)", text)}
     if "VGPRs" not in found:
         return ""
-    return (f"{found['VGPRs']} + {found.get('AGPRs', 0)} registers, "
-            f"{found.get('VGPRs Spill', 'unknown')} spilled, {found['ScratchSize']} bytes scratch, "
-            f"{found['LDS Size']} local\n")
+    # An older clang does not count what is spilled; it lies in scratch memory.
+    spilled = found.get("VGPRs Spill") or f"{found['ScratchSize']} bytes"
+    return (f"{found['VGPRs']} + {found.get('AGPRs', 0)} registers, {spilled} spilled, "
+            f"{found['ScratchSize']} bytes scratch, {found['LDS Size']} local\n")
 
 
 def bare_amd_gate(chip, folder):
@@ -293,6 +294,8 @@ def run_gate(gate, dump_kernels, rest, folder):
     for line in text.splitlines():
         print(f"# {line}")
     failed = not good or not sources
+    # Without ptxas, which sm_80 can do without, nobody counts registers.
+    counted = gate in NO_SPILLS and (gate != "sm_80" or find_ptxas(gate) is not None)
     for number, source in enumerate(sources, 2):
         options = read_options(source)
         good, text = compile_kernel(source, options)
@@ -300,7 +303,7 @@ def run_gate(gate, dump_kernels, rest, folder):
         if good and tiled:
             told = text.strip().splitlines()[-1:]
             print(f"# {gate}: {told[0] if told else 'the compiler tells nothing'}")
-            good = gate not in NO_SPILLS or bool(re.search(r"\b0 (bytes )?spilled", text))
+            good = not counted or bool(re.search(r"\b0 (bytes )?spilled", text))
         print(f"{'ok' if good else 'not ok'} {number} - {os.path.basename(source)}", flush=True)
         if not good:
             failed = True
