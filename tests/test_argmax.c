@@ -77,20 +77,25 @@ START_TEST(worked_example)
 }
 END_TEST
 
-/* ---- problems of every kind, random numbers ---- */
+/*
+ * ---- problems of every kind, random numbers ----
+ *
+ * OpenCL builds a kernel for each width, dtype and set of options, so problems that are not about
+ * widths have the same.
+ */
 
 static const int lens_q[] = { 5, 0, 17, 1, 9 }, lens_k[] = { 40, 12, 3, 0, 2100 };
 #define ARGMAX .argmax = true
 static const attn_spec specs[] = {
-    { ARGMAX, .name = "full", .B = 2, .Hq = 2, .Hk = 2, .Nq = 19, .Nk = 45, .D = 20, .Dv = 20 },
+    { ARGMAX, .name = "full", .B = 2, .Hq = 2, .Hk = 2, .Nq = 19, .Nk = 45, .D = 16, .Dv = 16 },
     { ARGMAX, .name = "GQA, causal, Dv != D, padded", .B = 2, .Hq = 6, .Hk = 2, .Nq = 70,
       .Nk = 150, .D = 40, .Dv = 9, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT, .poison_hidden = true,
       .layout = LAYOUT_PADDED },
-    { ARGMAX, .name = "top left", .B = 1, .Hq = 2, .Hk = 1, .Nq = 33, .Nk = 60, .D = 16, .Dv = 24,
+    { ARGMAX, .name = "top left", .B = 1, .Hq = 2, .Hk = 1, .Nq = 33, .Nk = 60, .D = 16, .Dv = 16,
       .in = CLATTN_BF16, .causal = CLATTN_CAUSAL_TOP_LEFT, .poison_hidden = true },
     { ARGMAX, .name = "more rows than keys", .B = 1, .Hq = 2, .Hk = 2, .Nq = 50, .Nk = 20, .D = 16,
       .Dv = 16, .causal = CLATTN_CAUSAL_BOTTOM_RIGHT },
-    { ARGMAX, .name = "window", .B = 1, .Hq = 3, .Hk = 1, .Nq = 80, .Nk = 300, .D = 8, .Dv = 8,
+    { ARGMAX, .name = "window", .B = 1, .Hq = 3, .Hk = 1, .Nq = 80, .Nk = 300, .D = 16, .Dv = 16,
       .window = true, .left = 20, .right = 3, .poison_hidden = true },
     { ARGMAX, .name = "window of the past, causal", .B = 1, .Hq = 1, .Hk = 1, .Nq = 40, .Nk = 40,
       .D = 64, .Dv = 64, .window = true, .left = 6, .right = -1, .in = CLATTN_F16,
@@ -108,11 +113,11 @@ static const attn_spec specs[] = {
       .causal = CLATTN_CAUSAL_BOTTOM_RIGHT },
     { ARGMAX, .name = "one row, masked, f16", .B = 1, .Hq = 4, .Hk = 4, .Nq = 1, .Nk = 2100,
       .D = 128, .Dv = 64, .in = CLATTN_F16, .mask = true, .poison_hidden = true },
-    { ARGMAX, .name = "few rows, window", .B = 1, .Hq = 8, .Hk = 1, .Nq = 3, .Nk = 5000, .D = 80,
-      .Dv = 48, .in = CLATTN_BF16, .window = true, .left = 4000, .right = 0,
+    { ARGMAX, .name = "few rows, window", .B = 1, .Hq = 8, .Hk = 1, .Nq = 3, .Nk = 5000, .D = 16,
+      .Dv = 16, .in = CLATTN_BF16, .window = true, .left = 4000, .right = 0,
       .poison_hidden = true },
     { ARGMAX, .name = "many rows, long keys", .B = 1, .Hq = 2, .Hk = 1, .Nq = 100, .Nk = 4300,
-      .D = 12, .Dv = 4 },
+      .D = 16, .Dv = 16 },
     { ARGMAX, .name = "ragged", .B = 5, .Hq = 4, .Hk = 2, .D = 16, .Dv = 24, .lens_q = lens_q,
       .lens_k = lens_k },
     { ARGMAX, .name = "ragged, causal, masked", .B = 5, .Hq = 4, .Hk = 2, .D = 16, .Dv = 8,
@@ -122,11 +127,11 @@ static const attn_spec specs[] = {
       .Dv = 16, .spread = 1000 },
     { ARGMAX, .name = "rising", .B = 1, .Hq = 2, .Hk = 2, .Nq = 30, .Nk = 300, .D = 64, .Dv = 16,
       .regime = REGIME_RISING, .spread = 10 },
-    { ARGMAX, .name = "equal keys", .B = 1, .Hq = 2, .Hk = 2, .Nq = 30, .Nk = 2300, .D = 17,
+    { ARGMAX, .name = "equal keys", .B = 1, .Hq = 2, .Hk = 2, .Nq = 30, .Nk = 2300, .D = 64,
       .Dv = 16, .regime = REGIME_EQUAL, .window = true, .left = 2290, .right = -1 },
-    { ARGMAX, .name = "equal keys, one row", .B = 1, .Hq = 4, .Hk = 2, .Nq = 1, .Nk = 2300,
-      .D = 40, .Dv = 16, .regime = REGIME_EQUAL },
-    { ARGMAX, .name = "tiny", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 50, .D = 48, .Dv = 32,
+    { ARGMAX, .name = "equal keys, one row", .B = 1, .Hq = 4, .Hk = 1, .Nq = 1, .Nk = 2300,
+      .D = 64, .Dv = 64, .regime = REGIME_EQUAL },
+    { ARGMAX, .name = "tiny", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 50, .D = 64, .Dv = 16,
       .regime = REGIME_TINY },
     { ARGMAX, .name = "D 1", .B = 1, .Hq = 1, .Hk = 1, .Nq = 7, .Nk = 40, .D = 1, .Dv = 1 },
     { ARGMAX, .name = "D 500", .B = 1, .Hq = 1, .Hk = 1, .Nq = 20, .Nk = 40, .D = 500, .Dv = 300 },
@@ -243,7 +248,7 @@ END_TEST
 /* Keys in another order: the score of the winner is the same, and the lowest of its new places. */
 START_TEST(permuted_keys)
 {
-    enum { NK = 700, D = 16, DV = 8 };
+    enum { NK = 700, D = 16, DV = 16 };
     const attn_spec spec = { ARGMAX, .name = "permuted", .B = 1, .Hq = 3, .Hk = 1,
                              .Nq = _i ? 1 : 40, .Nk = NK, .D = D, .Dv = DV };
     attn_data *data = integer_data(&spec);
@@ -287,13 +292,13 @@ END_TEST
 /* One best key at several places of vectors, tiles and parts: the lowest that is seen wins. */
 START_TEST(ties_everywhere)
 {
-    enum { NK = 9000, D = 24 };
+    enum { NK = 9000, D = 16 };
     static const int places[] = { 0,    1,    15,   16,   17,   63,   64,   127,  128,  255,
                                   256,  511,  512,  1023, 1024, 2047, 2048, 2049, 4095, 4096,
                                   8191, 8192, 8999 };
     enum { NUM = sizeof places / sizeof places[0] };
     const attn_spec spec = { ARGMAX, .name = "ties", .B = 1, .Hq = 2, .Hk = 1, .Nq = _i ? 20 : 1,
-                             .Nk = NK, .D = D, .Dv = 4, .mask = true,
+                             .Nk = NK, .D = D, .Dv = 16, .mask = true,
                              .mask_repeat = REPEAT_H | REPEAT_N };
     attn_data *data = attn_data_make(&spec, suite_seed());
     attn_run run;
@@ -399,8 +404,8 @@ END_TEST
 START_TEST(first_visible_nan)
 {
     attn_spec spec = { ARGMAX, .name = "NaN in a window", .B = 1, .Hq = 2, .Hk = 1,
-                       .Nq = _i ? 50 : 1, .Nk = 3000, .D = 8, .Dv = 8, .window = true, .left = 9,
-                       .right = 0 };
+                       .Nq = _i ? 50 : 1, .Nk = 3000, .D = 16, .Dv = 16, .window = true,
+                       .left = 9, .right = 0 };
     attn_data *data = attn_data_make(&spec, suite_seed());
     attn_run run;
 
