@@ -19,7 +19,7 @@ typedef struct kernel_task {
 /*
  * A program is what configurations share that differ in run-time tunables alone: the driver takes a
  * second or two to build one. A walk runs all legal configurations of those it chooses, and of all
- * programs when kernels are native or CLATTN_TEST_WALK is "all".
+ * programs when CLATTN_TEST_WALK is "all", or kernels are native and it is not "pairs".
  */
 typedef enum kernel_walk_kind {
     WALK_PAIRS,   /* as few as have every value of a tunable beside every one of each other */
