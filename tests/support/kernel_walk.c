@@ -85,16 +85,43 @@ static int meet(met *m, const cla_kernel *kernel, kernel_walk_kind kind, const i
     return fresh;
 }
 
-/* A legal configuration that brings as many together as any; false: there is nothing left. */
+/* The programs of a kernel, in the order in which they were chosen. */
+typedef struct order {
+    const cla_kernel *kernel;
+    int count, *number; /* of each program, from 1; 0: not chosen */
+} order;
+
+/*
+ * Problems that follow each other in walks over pairs go on with one order: what one has built the
+ * next can have again.
+ */
+static order *order_of(const walk *w, const kernel_way *way, int programs)
+{
+    static order last;
+    const cla_kernel *kernel = way->kind == WALK_PAIRS ? w->task->kernel : NULL;
+
+    if (!kernel || last.kernel != kernel) {
+        free(last.number);
+        last = (order){ kernel, 0, memory_alloc((size_t)programs * sizeof *last.number) };
+    }
+    return &last;
+}
+
+/*
+ * A legal configuration that brings as many together as any; false: there is nothing left. again:
+ * of the programs of an order alone.
+ */
 static bool find_fresh(const walk *w, kernel_walk_kind kind, const met *so_far, test_rng *rng,
-                       int *best)
+                       const order *again, int *best)
 {
     const cla_kernel *kernel = w->task->kernel;
-    int t[CLA_MAX_TUNABLES], most = 0, equals = 0;
+    int t[CLA_MAX_TUNABLES], most = 0, equals = 0, programs;
 
     cla_config_first(kernel, t);
     do {
         met m = *so_far;
+        if (again && !again->number[program_of(kernel, t, &programs)])
+            continue;
         const int fresh = meet(&m, kernel, kind, t);
         if (fresh == 0 || fresh < most || !is_legal(w, t))
             continue;
@@ -119,16 +146,22 @@ static bool wants_all(const cla_kernel *kernel)
 static void choose(const walk *w, const kernel_way *way, bool *chosen, int programs)
 {
     const cla_kernel *kernel = w->task->kernel;
+    const bool native = cla_kernel_is_native(kernel);
     test_rng rng = { suite_seed() + (uint64_t)way->turn };
-    const bool all = wants_all(kernel);
+    order *o = order_of(w, way, programs);
     met so_far = { 0 };
     int t[CLA_MAX_TUNABLES];
 
-    for (int n = 0; all ? n < programs : find_fresh(w, way->kind, &so_far, &rng, t); n++) {
-        if (!all)
-            meet(&so_far, kernel, way->kind, t);
-        if (cla_kernel_is_native(kernel) || n % way->parts == way->part - 1)
-            chosen[all ? n : program_of(kernel, t, &programs)] = true;
+    for (int n = 0; n < programs && wants_all(kernel); n++)
+        chosen[n] = native || n % way->parts == way->part - 1;
+    while (!wants_all(kernel)
+           && (find_fresh(w, way->kind, &so_far, &rng, o, t)
+               || find_fresh(w, way->kind, &so_far, &rng, NULL, t))) {
+        const int program = program_of(kernel, t, &programs);
+        meet(&so_far, kernel, way->kind, t);
+        if (!o->number[program])
+            o->number[program] = ++o->count;
+        chosen[program] = native || o->number[program] % way->parts == way->part % way->parts;
     }
 }
 
