@@ -22,6 +22,29 @@ int64_t cla_truth_int(const cla_view *view, int64_t i)
     return CLA_AT(const int32_t, *view)[i];
 }
 
+int64_t cla_within(int64_t x, int64_t low, int64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+cla_span cla_truth_span(const cla_view *cu_seqlens, int64_t b, int64_t T, int64_t most)
+{
+    const int64_t stride = cu_seqlens->stride[0];
+    const int64_t first = cla_within(cla_truth_int(cu_seqlens, b * stride), 0, T);
+    const int64_t end = cla_within(cla_truth_int(cu_seqlens, (b + 1) * stride), first, T);
+    return (cla_span){ first, cla_within(end - first, 0, most) };
+}
+
+bool cla_truth_shared(const cla_view *cu_seqlens, int64_t B, int64_t row, int64_t T, int64_t most)
+{
+    int owners = 0;
+    for (int64_t b = 0; b < B; b++) {
+        const cla_span s = cla_truth_span(cu_seqlens, b, T, most);
+        owners += row >= s.first && row - s.first < s.count;
+    }
+    return owners > 1;
+}
+
 double cla_truth_ulp(int32_t dtype, double magnitude)
 {
     if (magnitude > (dtype == CLATTN_F16 ? 0x1.ffp15 : 0x1.fp127))
@@ -34,6 +57,13 @@ double cla_truth_ulp(int32_t dtype, double magnitude)
     default:
         return fmax(0x1p-23 * magnitude, 0x1p-126);
     }
+}
+
+double cla_truth_times(double a, double b, double *size)
+{
+    const double product = a * b;
+    *size += fmin(fabs(a), fabs(b)) < 0x1p-100 ? fabs(product) / CLA_ROUNDING : fabs(product);
+    return product;
 }
 
 double cla_truth_bound(double allowed, double size)

@@ -27,10 +27,34 @@ double cla_truth_at(const cla_view *view, int64_t i);
 int64_t cla_truth_int(const cla_view *view, int64_t i);
 
 /*
+ * Integers of the caller may have any contents: what counts lengths, rows and pages is clamped here
+ * as the kernels clamp it.
+ */
+int64_t cla_within(int64_t x, int64_t low, int64_t high);
+
+/* Packed rows of a sequence: of T that there are, `most` in one. */
+typedef struct cla_span {
+    int64_t first, count;
+} cla_span;
+cla_span cla_truth_span(const cla_view *cu_seqlens, int64_t b, int64_t T, int64_t most);
+
+/* Is the row one of several of the B sequences? Each of them writes it, none knows when. */
+bool cla_truth_shared(const cla_view *cu_seqlens, int64_t B, int64_t row, int64_t T, int64_t most);
+
+/*
  * Distance between neighbours of a dtype at this magnitude; of those that a device may flush, of
  * the smallest that it keeps; infinite where rounding may give infinity.
  */
 double cla_truth_ulp(int32_t dtype, double magnitude);
+
+/* What rounding below the smallest numbers, and taking those for 0, adds to a sum of moderate ones. */
+#define CLA_FLUSHED 0x1p-120
+
+/*
+ * a b, which adds its magnitude to a sum of them. Where one is so small that a device may take it
+ * for 0, or for a number nearby, so much that a bound of a single rounding covers the product.
+ */
+double cla_truth_times(double a, double b, double *size);
 
 /* A bound, or infinity when sums of numbers of this size may overflow f32. */
 double cla_truth_bound(double allowed, double size);

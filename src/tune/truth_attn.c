@@ -22,19 +22,28 @@ typedef struct row {
     double slack;           /* weighted mean of the errors */
 } row;
 
-/* Row number among all rows of all heads; false: past the end of its sequence. */
+/*
+ * Row number among all rows of all heads; false: past the end of its sequence, or where another
+ * sequence writes too.
+ */
 static bool locate(const cla_attn *p, int64_t number, row *r)
 {
     r->i = number % p->Nq;
     r->h = number / p->Nq % p->Hq;
     r->b = number / p->Nq / p->Hq;
-    r->q0 = p->ragged ? cla_truth_int(&p->cu_q, r->b * p->cu_q.stride[0]) : 0;
-    r->k0 = p->ragged ? cla_truth_int(&p->cu_k, r->b * p->cu_k.stride[0]) : 0;
-    r->nq = p->ragged ? cla_truth_int(&p->cu_q, (r->b + 1) * p->cu_q.stride[0]) - r->q0 : p->Nq;
-    r->nk = p->ragged ? cla_truth_int(&p->cu_k, (r->b + 1) * p->cu_k.stride[0]) - r->k0 : p->Nk;
+    cla_span q = { 0, p->Nq }, k = { 0, p->Nk };
+    if (p->ragged) {
+        q = cla_truth_span(&p->cu_q, r->b, p->Tq, p->Nq);
+        k = cla_truth_span(&p->cu_k, r->b, p->Tk, p->Nk);
+    }
     if (p->has_lengths)
-        r->nk = cla_truth_int(&p->lengths, r->b * p->lengths.stride[0]);
-    return r->i < r->nq;
+        k.count = cla_within(cla_truth_int(&p->lengths, r->b * p->lengths.stride[0]), 0, p->Nk);
+    r->q0 = q.first;
+    r->k0 = k.first;
+    r->nq = q.count;
+    r->nk = k.count;
+    return r->i < r->nq
+           && !(p->ragged && cla_truth_shared(&p->cu_q, p->B, r->q0 + r->i, p->Tq, p->Nq));
 }
 
 static bool visible(const cla_attn *p, const row *r, int64_t j)
@@ -57,8 +66,10 @@ static double element(const cla_attn *p, const row *r, const cla_view *view, con
     const int64_t *s = view->stride, *t = scale->stride;
     int64_t outer = p->ragged ? 0 : r->b, inner = r->k0 + j;
     if (p->paged) {
-        outer = cla_truth_int(&p->table, r->b * p->table.stride[0]
-                                             + (j >> p->page_shift) * p->table.stride[1]);
+        const int64_t *table = p->table.stride;
+        outer =
+            cla_within(cla_truth_int(&p->table, r->b * table[0] + (j >> p->page_shift) * table[1]),
+                       0, p->last_page);
         inner = j & (((int64_t)1 << p->page_shift) - 1);
     }
     const int64_t head = r->h / p->G, at = outer * s[0] + head * s[1] + inner * s[2];
@@ -84,11 +95,9 @@ static void score_key(const cla_attn *p, row *r, int64_t j, bool softmax)
 {
     const int64_t q = query_at(p, r);
     double x = 0, size = 0, extra = 0;
-    for (int64_t d = 0; d < p->D; d++) {
-        const double product = cla_truth_at(&p->q, q + d) * element(p, r, &p->k, &p->k_scale, j, d);
-        x += product;
-        size += fabs(product);
-    }
+    for (int64_t d = 0; d < p->D; d++)
+        x += cla_truth_times(cla_truth_at(&p->q, q + d), element(p, r, &p->k, &p->k_scale, j, d),
+                             &size);
     if (softmax) {
         const int64_t *s = p->bias.stride;
         x *= (double)p->scale;
@@ -169,7 +178,7 @@ static bool probs_hold(const cla_attn *p, const row *r, const cla_judge *judge, 
         const double off = seen ? r->error[j] + 2 * r->slack : 0;
         const double got = cla_truth_at(&p->probs, r->b * s[0] + h * s[1] + i * s[2] + j * s[3]);
         if (!cla_truth_near(judge, "probs", number, j, got, want,
-                            2 * want * (off + 64 * CLA_ROUNDING) + 0x1p-120))
+                            2 * want * (off + 64 * CLA_ROUNDING) + CLA_FLUSHED))
             return false;
     }
     return true;
@@ -186,7 +195,7 @@ static bool column_holds(const cla_attn *p, const row *r, const cla_judge *judge
             largest = fmax(largest, fabs(v));
         }
     const double off = 2 * r->slack + CLA_ROUNDING * (32 + 4 * sqrt((double)r->nk));
-    const double allowed = largest * off + 2 * cla_truth_ulp(p->out_type, largest) + 0x1p-120;
+    const double allowed = largest * off + 2 * cla_truth_ulp(p->out_type, largest) + CLA_FLUSHED;
     return cla_truth_near(judge, "o", number, d, output(p, r, d), want,
                           cla_truth_bound(allowed, largest * (double)r->nk));
 }
@@ -281,8 +290,8 @@ static bool argmax_row(const void *problem, const cla_judge *judge, int64_t numb
 
 static bool all_hold(const cla_attn *p, const cla_judge *judge, cla_truth_of_row holds)
 {
-    return cla_truth_rows(p, judge, (int64_t)p->B * p->Hq * p->Nq,
-                          20.0 * p->Nk * (p->D + p->Dv), holds);
+    return cla_truth_rows(p, judge, (int64_t)p->B * p->Hq * p->Nq, 20.0 * p->Nk * (p->D + p->Dv),
+                          holds);
 }
 
 static bool attention_holds(const void *problem, const cla_judge *judge)

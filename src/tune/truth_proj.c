@@ -53,11 +53,8 @@ static sums product(const cla_proj *p, const cla_proj_part *part, int64_t b, int
 {
     const int64_t x = b * p->x.stride[0] + n * p->x.stride[1];
     sums s = { 0, 0 };
-    for (int64_t m = 0; m < p->M; m++) {
-        const double term = cla_truth_at(&p->x, x + m) * weight(p, part, h, k, m);
-        s.value += term;
-        s.size += fabs(term);
-    }
+    for (int64_t m = 0; m < p->M; m++)
+        s.value += cla_truth_times(cla_truth_at(&p->x, x + m), weight(p, part, h, k, m), &s.size);
     if (part->flags & CLA_PROJ_BIAS) {
         const double bias = cla_truth_at(&part->bias, h * part->bias.stride[0] + k);
         s.value += bias;
@@ -73,8 +70,9 @@ static int64_t y_row(const cla_proj *p, const cla_proj_part *part, int64_t b, in
     if (!(part->flags & CLA_PROJ_CACHE))
         return b * y[0] + n * y[1];
     const int64_t at = cla_truth_int(&p->cached, b * p->cached.stride[0]) + n;
-    const int64_t page = cla_truth_int(&p->table, b * p->table.stride[0]
-                                                      + (at >> p->page_shift) * p->table.stride[1]);
+    const int64_t *table = p->table.stride;
+    const int64_t page = cla_within(
+        cla_truth_int(&p->table, b * table[0] + (at >> p->page_shift) * table[1]), 0, p->last_page);
     return page * y[0] + (at & (((int64_t)1 << p->page_shift) - 1)) * y[1];
 }
 
@@ -112,9 +110,7 @@ static bool row_holds(const void *problem, const cla_judge *judge, int64_t row)
         for (int c = 0; c < COLUMNS; c++) {
             const int64_t out = p->part[i].out;
             const uint64_t pick = (judge->seed + (uint64_t)row) * 2654435761u + (unsigned)c * 97u;
-            const int64_t column = c == 0   ? 0
-                                   : c == 1 ? out - 1
-                                            : (int64_t)(pick % (uint64_t)out);
+            const int64_t column = c == 0 ? 0 : c == 1 ? out - 1 : (int64_t)(pick % (uint64_t)out);
             if (!column_holds(p, &p->part[i], judge, row, column))
                 return false;
         }

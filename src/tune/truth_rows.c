@@ -6,6 +6,9 @@
 
 #define PI 3.14159265358979323846
 
+/* Of this one rounding is what a device may take for 0. */
+#define LEAST (0x1p-126 / CLA_ROUNDING)
+
 /* ---- merge ---- */
 
 static bool merge_row(const void *problem, const cla_judge *judge, int64_t row)
@@ -92,7 +95,7 @@ static double function_of(const cla_rowwise *p, const common *c, double x, int64
     case CLATTN_ROW_NORM: {
         const double w = p->has_weight ? cla_truth_at(&p->weight, i) : 1;
         const double bias = p->has_bias ? cla_truth_at(&p->bias, i) : 0;
-        *size = (fabs(x) + c->size) * c->factor * fabs(w) + fabs(bias);
+        *size = (fabs(x) + c->size + LEAST) * c->factor * fabs(w) + fabs(bias);
         return (x - c->mean) * c->factor * w + bias;
     }
     case CLATTN_ROW_SOFTMAX:
@@ -171,6 +174,17 @@ static double entry(const cla_view *table, bool is, int64_t row, int64_t m)
     return is ? cla_truth_at(table, row * table->stride[0] + m) : 0;
 }
 
+/* Of a number outside a table. */
+static bool row_is_nan(const cla_embedding *p, const cla_judge *judge, int64_t row, int64_t y)
+{
+    for (int64_t m = 0; m < p->M; m++) {
+        const double got = cla_truth_at(&p->y, y + m);
+        if (!isnan(got))
+            return cla_truth_wrong(judge, "y", row, m, got, (double)NAN, 0);
+    }
+    return true;
+}
+
 static bool embedding_row_holds(const void *problem, const cla_judge *judge, int64_t row)
 {
     const cla_embedding *p = problem;
@@ -182,15 +196,18 @@ static bool embedding_row_holds(const void *problem, const cla_judge *judge, int
         p->has_type_ids
             ? cla_truth_int(&p->type_ids, b * p->type_ids.stride[0] + n * p->type_ids.stride[1])
             : 0;
+    const int64_t position = start + n, y = b * p->y.stride[0] + n * p->y.stride[1];
+    if (id < 0 || id >= p->V || (p->has_positions && (position < 0 || position >= p->P))
+        || (p->has_types && (type < 0 || type >= p->T)))
+        return row_is_nan(p, judge, row, y);
     for (int64_t m = 0; m < p->M; m++) {
         const double terms[] = { entry(&p->table, true, id, m),
-                                 entry(&p->positions, p->has_positions != 0, start + n, m),
+                                 entry(&p->positions, p->has_positions != 0, position, m),
                                  entry(&p->types, p->has_types != 0, type, m) };
         const double want = terms[0] + terms[1] + terms[2];
         const double size = fabs(terms[0]) + fabs(terms[1]) + fabs(terms[2]);
-        const int64_t at = b * p->y.stride[0] + n * p->y.stride[1] + m;
         const double allowed = 4 * CLA_ROUNDING * size + 2 * cla_truth_ulp(p->out_type, fabs(want));
-        if (!cla_truth_near(judge, "y", row, m, cla_truth_at(&p->y, at), want,
+        if (!cla_truth_near(judge, "y", row, m, cla_truth_at(&p->y, y + m), want,
                             cla_truth_bound(allowed, size)))
             return false;
     }
