@@ -115,7 +115,7 @@ static bool read_int(cla_db *db, const char *text, int *value)
     return ok;
 }
 
-/* NULL columns, which the schema forbids, are damage: read as "". Or memory ran out, see walk(). */
+/* NULL columns, which the schema forbids, are damage: read as "". Or memory ran out: tell_row(). */
 static const char *column(sqlite3_stmt *s, int i)
 {
     const char *text = (const char *)sqlite3_column_text(s, i);
@@ -295,6 +295,11 @@ void cla_db_close(cla_db *db)
 
 /* ---- reading ---- */
 
+static bool lacks_memory(cla_db *db)
+{
+    return (sqlite3_errcode(db->sql) & 0xff) == SQLITE_NOMEM;
+}
+
 /* Who is told of the rows of a statement. */
 typedef struct listener {
     cla_row_fn row;
@@ -302,7 +307,8 @@ typedef struct listener {
     void *user;
 } listener;
 
-static bool tell_row(const listener *to, sqlite3_stmt *s)
+/* Not of a row that memory was lacking for. */
+static bool tell_row(cla_db *db, const listener *to, sqlite3_stmt *s)
 {
     const cla_row row = {
         .device = column(s, 0),
@@ -322,10 +328,10 @@ static bool tell_row(const listener *to, sqlite3_stmt *s)
         .verified = sqlite3_column_int(s, 14),
         .when = sqlite3_column_int64(s, 15),
     };
-    return to->row(to->user, &row);
+    return !lacks_memory(db) && to->row(to->user, &row);
 }
 
-static bool tell_bad_row(const listener *to, sqlite3_stmt *s)
+static bool tell_bad_row(cla_db *db, const listener *to, sqlite3_stmt *s)
 {
     const cla_bad_row row = {
         .device = column(s, 0),
@@ -335,7 +341,7 @@ static bool tell_bad_row(const listener *to, sqlite3_stmt *s)
         .reason = column(s, 4),
         .when = sqlite3_column_int64(s, 5),
     };
-    return to->bad_row(to->user, &row);
+    return !lacks_memory(db) && to->bad_row(to->user, &row);
 }
 
 /* The statement's only parameter is a device, "" for all. */
@@ -345,10 +351,8 @@ static bool walk(cla_db *db, const char *text, const char *device, const listene
     int e = SQLITE_ERROR;
     bool go_on = s != NULL;
     while (go_on && (e = sqlite3_step(s)) == SQLITE_ROW)
-        go_on = (to->row ? tell_row(to, s) : tell_bad_row(to, s))
-             && (sqlite3_errcode(db->sql) & 0xff) != SQLITE_NOMEM;
-    const bool out_of_memory = (sqlite3_errcode(db->sql) & 0xff) == SQLITE_NOMEM;
-    const bool ok = s && ((!go_on && !out_of_memory) || e == SQLITE_DONE || failed(db));
+        go_on = to->row ? tell_row(db, to, s) : tell_bad_row(db, to, s);
+    const bool ok = s && ((!go_on && !lacks_memory(db)) || e == SQLITE_DONE || failed(db));
     sqlite3_finalize(s);
     return ok;
 }
