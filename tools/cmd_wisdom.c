@@ -47,7 +47,7 @@ static int open_store(clattn_results **store)
 static int take_all(clattn_results *store, struct wisdom *w)
 {
     if (*clattn_results_note(store))
-        return fail(EXIT_INPUT, "nothing is written: stored results could not be read");
+        return fail(EXIT_INPUT, "nothing is written: stored results could not all be read");
     return wisdom_take(w, store);
 }
 
@@ -57,7 +57,7 @@ static int gather(const struct wisdom_args *a, clattn_results *store, struct wis
     int code = EXIT_OK;
 
     if (!a->num_files)
-        return take_all(store, w);
+        return wisdom_take(w, store);
     for (int i = 0; i < a->num_files && code == EXIT_OK; i++)
         code = wisdom_load(w, a->files[i]);
     if (code == EXIT_OK && w->refused)
@@ -222,7 +222,7 @@ static int merge(const struct wisdom_args *a, clattn_results *store, struct wisd
 
 static int seeds(const struct wisdom_args *a, clattn_results *store, struct wisdom *w)
 {
-    const int code = gather(a, store, w);
+    const int code = a->num_files ? gather(a, store, w) : take_all(store, w);
 
     return code == EXIT_OK ? write_output(a->output, print_seeds, w) : code;
 }

@@ -3,10 +3,12 @@
 
 test_cli_wisdom.py CLATTN GOLDEN
 """
+import contextlib
 import copy
 import json
 import os
 import random
+import sqlite3
 import subprocess
 
 from cli_harness import BAD_INPUT, NO_DEVICE, OK, USAGE, main, write
@@ -190,6 +192,25 @@ def test_damaged_store(cli):
     assert os.path.exists(path + ".damaged")
 
 
+def test_unreadable(cli):
+    """show lists what could be read, and warns; what is written elsewhere is all of it, or none."""
+    good = [result_of(cli), result_of(cli, bucket="f32 d8 v8 g1; nq=4 nk=64 fill=1")]
+    cli("wisdom", "import", put(cli, "good.json", document(good)))
+    path = os.path.join(cli.env["XDG_CACHE_HOME"], "clattn", "results.db")
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        columns = [row[1] for row in db.execute("PRAGMA table_info(result)")]
+        longer = ", ".join("'z'" if name == "device" else "hex(zeroblob(99999))"
+                           if name == "config" else name for name in columns)
+        db.execute(f"INSERT INTO result SELECT {longer} FROM result LIMIT 1")
+    done = cli("wisdom", "show")
+    assert KERNEL in done.stdout and "cannot read all of" in done.stderr, done
+    cli("wisdom", "show", env={"CLATTN_CACHE_DIR": "relative"})
+    for command in ("export", "seeds"):
+        done = cli("wisdom", command, code=BAD_INPUT)
+        assert not done.stdout and "could not all be read" in done.stderr, done
+    os.remove(path)
+
+
 def test_doctor(cli):
     """doctor tests each device, and its exit code tells caches that cannot be kept."""
     environment = {"OCL_ICD_VENDORS": cli.root}
@@ -219,7 +240,8 @@ def test_doctor_survives(cli):
 
 
 TESTS = [test_round_trip, test_import_keeps_better, test_not_ours, test_merge, test_bad_fields,
-         test_hostile_files, test_usage, test_damaged_store, test_doctor, test_doctor_survives]
+         test_hostile_files, test_usage, test_damaged_store, test_unreadable, test_doctor,
+         test_doctor_survives]
 
 if __name__ == "__main__":
     main(TESTS, __doc__)
