@@ -31,10 +31,11 @@
  *            parallel region. Floating-point modes are as before when a call returns.
  * Checks     With CLATTN_CHECK=sample in the environment of clattn_ctx_create() a row, chosen at
  *            random, of some results is computed again on the CPU in double: of the first run of
- *            each plan, and later of as many as 4 % of the time is enough for. A row that is not
- *            within the error that f32 sums can have gives CLATTN_ERR_CHECK and a sentence with
- *            the operation, the row, what was there, what is right and that bound; the outputs
- *            are written then, and are not to be used. What f32 overflows in, and rows with NaN
+ *            each plan, so of every call that needs a new one, and later of as many as 4 % of the
+ *            time is enough for, waiting for the device aside. A row that is not within the error
+ *            that f32 sums can have gives CLATTN_ERR_CHECK and a sentence with the operation, the
+ *            row, what was there, what is right and that bound; the outputs are written then, and
+ *            are not to be used. What f32 overflows in, and rows with NaN
  *            in them, are not judged. A run that is looked at waits for the device, and needs host
  *            memory for a copy of what lies on it; the enqueue forms, which never wait, are not
  *            looked at. Unset or off: nothing is checked, at no cost.
