@@ -5,6 +5,7 @@ test_peers.py PEERS_PY BUILD
 """
 import json
 import os
+import sys
 
 from cli_harness import main, write
 
@@ -67,6 +68,34 @@ def on_a_gpu(cli):
         assert 0 < r["min_us"] <= r["median_us"] and r["ratio_median"] == 1, r
 
 
+def several_copies(cli):
+    """Copies that are started run with the one that is waited for, and live as long as any does"""
+    os.environ.update(cli.env)
+    sys.path.insert(0, os.path.dirname(cli.program))
+    import contestants
+    import problems
+    numbers, problem = problems.Numbers(cli.golden), problems.gpu_problems("cpu", True)[2]
+    library, _ = contestants.load_gpu(cli.golden)
+    inputs = numbers.inputs(problem, "f16")
+    for device in ["cpu"] + (["opencl"] if library["clattn"].device("opencl") else []):
+        copies = [library["clattn"].open(problem, "f16", inputs, device) for _ in range(4)]
+        alone = library["clattn"].open(problem, "f16", inputs, "cpu")
+        alone.run()
+        want = alone.read().raw
+        for first in range(4):
+            for copy in copies[first:-1]:
+                copy.start()
+            copies[-1].run()
+            results = [list(numbers.sample(problem, "f16", c.read())) for c in copies[first:]]
+            for result in results:
+                difference = max(abs(a - b) for a, b in zip(
+                    result, numbers.sample(problem, "f16", want)))
+                assert difference < 0.01, (device, difference)
+            if first == 0:
+                alone.close()
+            copies[first].close()
+
+
 def tables(cli):
     """--table shows what --json wrote; --list names the rows"""
     machine = {"machine": "M", "threads": 3, "date": "D", "commit": "C", "command": "X",
@@ -87,4 +116,4 @@ def tables(cli):
 
 
 if __name__ == "__main__":
-    main([whoever_is_here, none_is_here, on_a_gpu, tables], __doc__)
+    main([whoever_is_here, several_copies, none_is_here, on_a_gpu, tables], __doc__)

@@ -2,8 +2,10 @@
 """What peers.py lets run: the shared objects built from peer_*.c, and PyTorch.
 
 A contestant has run(), which returns when the result is there, read(), which gives the bytes of
-the result, and close().
+the result, close(), and mode(), in which it and its copies are run. On a GPU also start(), which
+does not wait: the next run() of a copy does.
 """
+import contextlib
 import ctypes
 import glob
 import os
@@ -66,12 +68,13 @@ class Native:
             raise Absent(text.value.decode() or "out of memory")
         self.lib, self.result_bytes = lib, result_bytes
 
+    mode = contextlib.nullcontext
+
     def run(self):
         if self.lib.peer_run(self.handle):
             raise RuntimeError("the peer reported a failure")
 
     def start(self):
-        """Without waiting; the next run() waits for it too."""
         if self.lib.peer_start(self.handle):
             raise RuntimeError("the peer reported a failure")
 
@@ -151,16 +154,20 @@ class TorchGpuContestant:
             self.function = functional.linear
         else:
             self.function = lambda q, k, v: elu1_attention(torch, q, k, v, sizes["causal"])
-        if option == "compile":
-            self.function = torch.compile(self.function)
+        self.compiled = option == "compile"
+        if self.compiled:
+            self.function = torch.compile(self.function, dynamic=False)
+
+    @contextlib.contextmanager
+    def mode(self):
+        with contextlib.ExitStack() as modes:
+            modes.enter_context(self.torch.inference_mode())
+            if self.backend is not None:
+                modes.enter_context(self.torch.nn.attention.sdpa_kernel(self.backend))
+            yield
 
     def start(self):
-        with self.torch.inference_mode():
-            if self.backend is None:
-                self.result = self.function(*self.tensors)
-                return
-            with self.torch.nn.attention.sdpa_kernel(self.backend):
-                self.result = self.function(*self.tensors)
+        self.result = self.function(*self.tensors)
 
     def run(self):
         self.start()
@@ -172,7 +179,11 @@ class TorchGpuContestant:
                                            result.nbytes)
 
     def close(self):
+        """What was compiled is forgotten: PyTorch compiles one piece of code only so many times, and
+        then runs it as it is."""
         self.tensors = self.result = None
+        if self.compiled:
+            self.torch.compiler.reset()
 
 
 class TorchContestant:
@@ -188,9 +199,11 @@ class TorchContestant:
             self.options = {}
             self.function = functional.linear
 
+    def mode(self):
+        return self.torch.inference_mode()
+
     def run(self):
-        with self.torch.inference_mode():
-            self.result = self.function(*self.tensors, **self.options)
+        self.result = self.function(*self.tensors, **self.options)
 
     def read(self):
         result = self.result.contiguous()

@@ -24,10 +24,8 @@ mkdir -p "$out"
 name=$out/gpu-$(date -u +%Y-%m-%d-%H%M%S)
 python3 tools/peers/peers.py --no-build --build "$build" --gpu "$device" \
     ${PEERS_SMALL:+--small --seconds 0} --json >"$name.jsonl"
-python3 tools/peers/peers.py --table "$name.jsonl" | tee "$name.txt"
+python3 tools/peers/peers.py --table "$name.jsonl" >"$name.txt"
 
-# The tool is left out where there is no jansson.
-[ -x "$build/tools/clattn" ] || exit 0
 bench() {
     echo "clattn bench $* --device $device"
     "$build/tools/clattn" bench "$@" --device "$device"
@@ -39,9 +37,11 @@ else
     decode=1,4,2,1,300,64
     project=1,64,64
 fi
-{
+# The tool is left out where there is no jansson.
+if [ -x "$build/tools/clattn" ]; then
     bench decode --shape $decode --dtype f16 --page 16
     bench decode --shape $decode --dtype f16 --kv i8
     bench decode --shape $decode --dtype f16 --kv i4 --page 16
     bench project --shape $project --dtype f16 --weights i8
-} | tee -a "$name.txt"
+fi >>"$name.txt"
+cat "$name.txt"

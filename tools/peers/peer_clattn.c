@@ -1,14 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clattn itself, through its shared library: plans over buffers. The option is the device. */
+/*
+ * clattn itself, through its shared library: plans over buffers. The option is the device. All
+ * contestants on one device share a context, so that who waits for one of them waits for all.
+ */
 #include <clattn/clattn.h>
 #include <clattn/linear.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "peer.h"
 
-typedef struct contestant {
+typedef struct device {
     clattn_ctx *ctx;
+    int contestants;
+    struct device *next;
+    char said[PEER_TEXT]; /* last error of its log */
+    char selector[];
+} device;
+
+static device *devices;
+
+typedef struct contestant {
+    device *device;
+    clattn_ctx *ctx; /* of the device */
     clattn_buffer *memory[4]; /* inputs, and the result last */
     clattn_plan *plan;
     size_t result_bytes;
@@ -37,6 +52,44 @@ int peer_device(const char *selector, char *text, double *gflops, double *gbytes
              info->compute_units);
     clattn_ctx_destroy(&ctx);
     return good;
+}
+
+/* NULL: text says why. */
+static device *device_get(const char *selector, char *text)
+{
+    for (device *d = devices; d; d = d->next)
+        if (strcmp(d->selector, selector) == 0) {
+            d->contestants++;
+            return d;
+        }
+    const size_t length = strlen(selector) + 1;
+    device *d = calloc(1, sizeof *d + length);
+    if (!d)
+        return NULL;
+    memcpy(d->selector, selector, length);
+    const struct clattn_ctx_params *params =
+        clattn_ctx_params(.device = d->selector, .log = log_line, .log_user = d->said);
+    if (clattn_ctx_create(params, &d->ctx) != CLATTN_OK) {
+        snprintf(text, PEER_TEXT, "%s", d->said);
+        free(d);
+        return NULL;
+    }
+    d->contestants = 1;
+    d->next = devices;
+    devices = d;
+    return d;
+}
+
+static void device_put(device *d)
+{
+    device **at = &devices;
+    if (--d->contestants > 0)
+        return;
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    clattn_ctx_destroy(&d->ctx);
+    free(d);
 }
 
 static clattn_status plan_attention(contestant *c, const peer_problem *p)
@@ -103,12 +156,12 @@ void *peer_open(const peer_problem *p, char *text)
     if (!c)
         return NULL;
     c->result_bytes = peer_bytes(p, 3);
-    const struct clattn_ctx_params *params =
-        clattn_ctx_params(.device = p->option, .log = log_line, .log_user = text);
-    if (clattn_ctx_create(params, &c->ctx) != CLATTN_OK) {
+    c->device = device_get(p->option, text);
+    if (!c->device) {
         free(c);
         return NULL;
     }
+    c->ctx = c->device->ctx;
     if (fill(c, p) == CLATTN_OK && plan(c, p) == CLATTN_OK)
         return c;
     snprintf(text, PEER_TEXT, "%s", clattn_error(c->ctx));
@@ -139,6 +192,6 @@ void peer_close(void *contestant_)
     clattn_plan_destroy(&c->plan);
     for (int i = 0; i < 4; i++)
         clattn_buffer_destroy(&c->memory[i]);
-    clattn_ctx_destroy(&c->ctx);
+    device_put(c->device);
     free(c);
 }

@@ -148,13 +148,17 @@ def open_row(problem, found, numbers, why_not, make):
             continue
         if dtype not in memory:
             memory[dtype] = numbers.inputs(problem, dtype)
+        copies = []
         try:
-            copies = [found[name].open(problem, dtype, memory[dtype], option)
-                      for _ in range(problem.copies(dtype))]
-            for copy in copies:
-                copy.run()
+            for _ in range(problem.copies(dtype)):
+                copies.append(found[name].open(problem, dtype, memory[dtype], option))
+            with copies[0].mode():
+                for copy in copies:
+                    copy.run()
         except (contestants.Absent, RuntimeError) as e:
             why_not[label] = str(e).partition("\n")[0]
+            for copy in copies:
+                copy.close()
             continue
         entries.append(make(name, option, dtype, copies))
     return entries
@@ -165,7 +169,8 @@ def measure(entries, seconds):
     rounds = 0
     while rounds < MIN_ROUNDS or time.perf_counter() < end:
         for entry in entries[::-1 if rounds % 2 else 1]:
-            entry.turn()
+            with entry.copies[0].mode():
+                entry.turn()
         rounds += 1
 
 
