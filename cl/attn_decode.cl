@@ -202,9 +202,10 @@ __kernel void attn_decode(ATTN_ARGS, __global int *marks, long marks_off, long m
         store_quad(part4, factors, y, quad, share, slice * COLS,
                    begin < end || splits == 1 ? u.count : 0, o, work, &to, &u);
 
-    const uint place = ((uint)(b * Hk + hk) * SLICES + slice) * blocks + group % blocks;
+    /* All columns and parts of a block of queries share a mark: every one needs lse of slice 0. */
+    const uint place = (uint)(b * Hk + hk) * blocks + group % blocks;
     const int count = comes_last(marks + marks_off + (marks_count > 0 ? place : 0),
-                                 marks_count > 0 ? splits : 0, &last) ? u.count : 0;
+                                 marks_count > 0 ? splits * SLICES : 0, &last) ? u.count : 0;
     const int all = max(0, key_end(row_last, s, right, causal));
     const parts w = { work + work_o, work + work_lse, row, rows, Nq,
                       min(splits, key_begin(row_first, s, left) / split_keys),
@@ -212,8 +213,7 @@ __kernel void attn_decode(ATTN_ARGS, __global int *marks, long marks_off, long m
     const float row_lse = weigh_parts((__local float *)part4, factors, team4, &w, &u, count, r,
                                       member, HAS_SINKS ? sinks[sinks_off + (known ? h : 0)]
                                                         : -INFINITY);
-    if (HAS_LSE && slice == 0 && member == 0 && r < count)
+    if (HAS_LSE && member == 0 && r < count)
         lse[lse_off + b * lse_b + h * lse_h + (long)(s.q0 + i) * lse_n] = row_lse;
-    join_columns((__local float *)part4, factors, &w, &u, count, slice * COLS * VALUE_CHUNK,
-                 min(VALUE_DIM, (slice + 1) * COLS * VALUE_CHUNK), o, at, o_h, o_n);
+    join_columns((__local float *)part4, factors, &w, &u, count, o, at, o_h, o_n);
 }

@@ -8,7 +8,7 @@ extern const cla_blob cla_src_prelude_clh, cla_src_chunk_clh, cla_src_kv_clh, cl
     cla_src_attn_score_clh, cla_src_attn_decode_clh, cla_src_attn_join_clh, cla_src_attn_decode;
 extern const cla_kernel cla_kernel_attn_merge, cla_kernel_attn_decode;
 
-enum { MAX_SPLITS = 256 };
+enum { MAX_SPLITS = 256 }; /* 4 times the least WG: the weights of parts lie in its part4 */
 enum { IN_LAUNCH = 1, BY_ITSELF }; /* how parts are joined */
 #define MAX_QUERIES (1 << 30) /* of a key/value head, counted in int */
 
@@ -27,7 +27,7 @@ static size_t split_keys(const cla_attn *p, const int *t)
     return cla_ceil_div(cla_ceil_div(most_keys(p), MAX_SPLITS), 256) * 256;
 }
 
-/* Sequences of a cache are always joined by attn_merge, be there one part or two. */
+/* Sequences of a cache always count as parts that are joined, be there one or two. */
 static size_t num_splits(const cla_attn *p, const int *t)
 {
     const size_t parts = cla_ceil_div((size_t)p->Nk, split_keys(p, t));
@@ -82,17 +82,17 @@ static size_t local_bytes(const void *problem, const int *t)
     return ((size_t)float4s + (size_t)(rb + 4) / 4) * 16; /* the last: factors and a flag */
 }
 
-/* Results of their own: blocks of queries, and of columns. */
+/* Blocks of queries: their parts, and slices of their columns, are joined together. */
 static size_t num_blocks(const cla_attn *p, const int *t)
 {
     const size_t blocks = cla_ceil_div((size_t)p->G * (size_t)p->Nq, (size_t)t[RB]);
-    const size_t slices = cla_ceil_div((size_t)value_chunks(p, t), (size_t)t[WG]);
-    return blocks * slices * (size_t)p->Hk * (size_t)p->B;
+    return blocks * (size_t)p->Hk * (size_t)p->B;
 }
 
 static size_t num_groups(const cla_attn *p, const int *t)
 {
-    return num_blocks(p, t) * num_splits(p, t);
+    const size_t slices = cla_ceil_div((size_t)value_chunks(p, t), (size_t)t[WG]);
+    return num_blocks(p, t) * slices * num_splits(p, t);
 }
 
 /* Up to 16 rows prefill leaves most of its tile or most of the device idle. */
