@@ -37,30 +37,16 @@ FN float dot4(float4 a, float4 b, float sum)
 }
 
 /*
- * Weights 4 j .. 4 j + 3 of a chunk. Integers become the low bits of 2^23, which is cheaper than to
- * convert them; four of i4 stay where they are in 16 bits, so they come times 1, 16, 256 and 4096.
+ * Weights 4 j .. 4 j + 3 of a chunk. Four of i4 stay where they are in 16 bits, which spares the
+ * shifts of chunk4(): they come times 1, 16, 256 and 4096.
  */
-FN float4 chunk_quad(uint4 u, int j)
+FN float4 chunk_quad(uint4 u, const int j)
 {
-    const uint2 half_of = j % 2 ? u.zw : u.xy;
-    const int word = W_TYPE == T_I4 ? j / 2 : j;
-    uint v = word == 0 ? u.x : word == 1 ? u.y : word == 2 ? u.z : u.w;
-    if (W_TYPE == T_I8) {
-        v ^= 0x80808080u;
-        return as_float4(((uint4)(v, v >> 8, v >> 16, v >> 24) & 0xffu) | 0x4b000000u)
-             - 8388736.0f;
-    }
-    if (W_TYPE == T_I4) {
-        v = (v ^ 0x88888888u) >> (j % 2 * 16);
-        return as_float4(((uint4)(v) & (uint4)(0xfu, 0xf0u, 0xf00u, 0xf000u)) | 0x4b000000u)
-             - (float4)(8388616.0f, 8388736.0f, 8390656.0f, 8421376.0f);
-    }
-    if (W_TYPE == T_F16)
-        return vload_half4(0, (const half *)&half_of);
-    if (W_TYPE == T_BF16)
-        return as_float4((uint4)(half_of.x << 16, half_of.x & 0xffff0000u, half_of.y << 16,
-                                 half_of.y & 0xffff0000u));
-    return as_float4(u);
+    if (W_TYPE != T_I4)
+        return chunk4(W_TYPE, u, j);
+    const uint v = (word_of(u, j / 2) ^ 0x88888888u) >> (j % 2 * 16);
+    return as_float4(((uint4)(v) & (uint4)(0xfu, 0xf0u, 0xf00u, 0xf000u)) | 0x4b000000u)
+         - (float4)(8388616.0f, 8388736.0f, 8390656.0f, 8421376.0f);
 }
 
 /* What takes those factors back. */

@@ -4,7 +4,8 @@
 
 enum { WG, TM, CB, RB };
 
-extern const cla_blob cla_src_prelude_clh, cla_src_rotary_clh, cla_src_proj_clh, cla_src_proj_few;
+extern const cla_blob cla_src_prelude_clh, cla_src_rotary_clh, cla_src_chunk_clh, cla_src_proj_clh,
+    cla_src_proj_few;
 extern const cla_kernel cla_kernel_proj_few;
 
 enum { MAX_SUMS = 32 }; /* of a work-item: more do not stay in registers */
@@ -70,7 +71,8 @@ const cla_kernel cla_kernel_proj_few = {
     .name = "proj_few",
     .revision = 2,
     .stage = CLA_STAGE_PROJECTION,
-    .parts = { &cla_src_prelude_clh, &cla_src_rotary_clh, &cla_src_proj_clh, &cla_src_proj_few },
+    .parts = { &cla_src_prelude_clh, &cla_src_rotary_clh, &cla_src_chunk_clh, &cla_src_proj_clh,
+               &cla_src_proj_few },
     .tunables = {
         [WG] = { "WG", { 64, 128, 256 }, 64 },
         [TM] = { "TM", { 8, 32, 128 }, 32 },
