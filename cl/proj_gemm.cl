@@ -164,7 +164,8 @@ __kernel void proj_gemm(PROJ_ARGS)
         quad q;
         if (slot >= p.out)
             continue;
-        set_quad(&q, &p, slot);
+        if (splits == 1) /* else proj_merge asks for it */
+            set_quad(&q, &p, slot);
 #pragma unroll
         for (int i = 0; i < MR; i++) {
             const int row = row0 + (i / 4 * TY + ty) * 4 + i % 4, b = row / N, n = row % N;

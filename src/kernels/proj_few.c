@@ -28,7 +28,7 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     (void)dev;
     return t[TM] <= t[WG] && t[CB] * t[RB] <= MAX_SUMS
-        && num_groups(problem, t) * (size_t)t[WG] <= CLA_MAX_GROUPS;
+        && num_groups(problem, t) <= CLA_MAX_GROUPS;
 }
 
 /* Weights that a work-item reads at once. */

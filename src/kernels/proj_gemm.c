@@ -32,7 +32,7 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
     const size_t tiles = num_tiles(p, t), splits = (size_t)t[SPLIT];
     (void)dev;
     return t[TY] * t[MR] * quads >= wg && t[TX] * t[NC] * quads >= wg
-        && tiles * (size_t)wg <= CLA_MAX_GROUPS
+        && tiles <= CLA_MAX_GROUPS
         && (splits == 1 || (tiles * splits <= MAX_SPLIT_GROUPS
                             && cla_ceil_div((size_t)p->M, split_m(p, t)) == splits));
 }
