@@ -73,8 +73,8 @@ typedef struct cla_attn {
     int64_t work_k, work_v;              /* packed keys and values */
     int64_t work_o, work_lse;            /* partial results [splits][B][Hq][Nq], o times [Dv] */
     int64_t work_rows;                   /* [B][Hq][Nq] pairs: highest score, 1 / sum of weights */
-    int32_t tile[4];                     /* WG, BR, BC, DC that a helper is built with; of
-                                          * attn_wgmma_maps: UNIT, BC, COPY */
+    int32_t tile[4];                     /* WG, BR, BC, DC that attn_mean is built with */
+    int32_t unit_tile[3];                /* UNIT, BC, COPY that attn_wgmma_maps is built with */
 } cla_attn;
 
 /* Merge of P partial results: rows of all batches and heads. */

@@ -112,9 +112,9 @@ static size_t bind(void *problem, const int *t)
     const int64_t fit = bytes > 0 && bytes < CACHE ? CACHE / bytes * p->G : p->G;
     p->splits = (int32_t)(!p->causal ? 1 : fit < heads ? fit : heads);
     p->split_keys = p->Nk;
-    p->tile[0] = t[UNIT];
-    p->tile[1] = t[BC];
-    p->tile[2] = t[COPY];
+    p->unit_tile[0] = t[UNIT];
+    p->unit_tile[1] = t[BC];
+    p->unit_tile[2] = t[COPY];
     p->work_k = 0;
     return t[COPY] == CLA_COPY_MAPS ? WORK : 0;
 }

@@ -11,7 +11,7 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
     const cla_attn *p = problem;
     (void)dev;
     (void)t;
-    return p->tile[2] == CLA_COPY_MAPS;
+    return p->unit_tile[2] == CLA_COPY_MAPS;
 }
 
 static cla_geometry geometry(const void *problem, const int *t)
@@ -27,8 +27,8 @@ const cla_kernel cla_kernel_attn_wgmma_maps = {
     .stage = CLA_STAGE_HELPER,
     .needs = CLA_CAP_WGMMA,
     .parts = { &cla_src_prelude_clh, CLA_WGMMA_PARTS, &cla_src_attn_clh, &cla_src_attn_wgmma_maps },
-    .constants = { { "UNIT", offsetof(cla_attn, tile[0]) },
-                   { "BOX", offsetof(cla_attn, tile[1]) },
+    .constants = { { "UNIT", offsetof(cla_attn, unit_tile[0]) },
+                   { "BOX", offsetof(cla_attn, unit_tile[1]) },
                    CLA_ATTN_CONSTANTS },
     .args = cla_attn_args,
     .ok = ok,

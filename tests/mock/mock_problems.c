@@ -24,6 +24,7 @@ static clattn_tensor dense(mock_job *job, clattn_dtype dtype, int rank, const in
 typedef struct attention_sizes {
     int64_t B, Hq, Hk, Nq, Nk, D, Dv;
     bool causal, extras; /* extras: lse, probs, mask, bias */
+    bool stats;          /* entropy, and the mean of all rows */
     int64_t page_rows;   /* over a cache of i8 */
 } attention_sizes;
 
@@ -48,6 +49,10 @@ static clattn_status plan_attention(mock_job *job, clattn_dtype dtype, const voi
         p.probs = DENSE(CLATTN_F32, s->B, s->Hq, s->Nq, s->Nk);
         p.mask = DENSE(CLATTN_U8, s->B, s->Hq, s->Nq, s->Nk);
         p.bias = DENSE(CLATTN_F32, s->B, s->Hq, s->Nq, s->Nk);
+    }
+    if (s->stats) {
+        p.stats.entropy = DENSE(CLATTN_F32, s->B, s->Hq, s->Nq);
+        p.stats.mean = DENSE(CLATTN_F32, s->B, s->Nq, s->Nk);
     }
     return job->status == CLATTN_OK ? clattn_plan_attention(job->ctx, &p, &job->plan) : job->status;
 }
@@ -196,6 +201,8 @@ static const struct {
     { "causal attention", plan_attention, ATTENTION(2, 8, 2, 300, 300, 128, 128, .causal = true) },
     { "attention with everything", plan_attention,
       ATTENTION(1, 4, 2, 33, 65, 40, 72, .causal = true, .extras = true) },
+    { "attention with stats", plan_attention,
+      ATTENTION(1, 8, 8, 512, 512, 128, 128, .stats = true) },
     { "wide attention", plan_attention, ATTENTION(1, 2, 1, 70, 513, 256, 512) },
     { "very wide attention", plan_attention, ATTENTION(1, 1, 1, 20, 40, 2000, 3000) },
     { "decoding", plan_attention, ATTENTION(1, 32, 8, 1, 4096, 128, 128) },

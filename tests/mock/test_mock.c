@@ -360,6 +360,30 @@ START_TEST(two_steps)
 }
 END_TEST
 
+static bool launches(const clattn_plan *plan, const char *kernel)
+{
+    for (int i = 0; i < plan->num_launches; i++)
+        if (strcmp(plan->launches[i].kernel->name, kernel) == 0)
+            return true;
+    return false;
+}
+
+/* What stages are bound to is apart: each has its helpers. */
+START_TEST(two_stages)
+{
+    clattn_ctx *ctx;
+    mock_job job;
+    OK(NULL, open_device(HOPPER, &ctx));
+    OK(ctx, mock_job_make(&job, ctx, problem_named("attention with stats"), CLATTN_F16));
+    static const char *const all[] = { "attn_wgmma_maps", on_unit, "attn_stats", "attn_mean" };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        ck_assert_msg(launches(job.plan, all[i]), "%s is not launched", all[i]);
+    mock_job_free(&job);
+    clattn_ctx_destroy(&ctx);
+    check_nothing_left();
+}
+END_TEST
+
 /* Whatever fails on the way, another kernel is used, and the device says why. */
 static void without_unit(const char *why)
 {
@@ -462,6 +486,7 @@ static Suite *suite(int devices)
     tcase_add_test(t, does_not_build);
     tcase_add_test(t, lost);
     tcase_add_test(t, two_steps);
+    tcase_add_test(t, two_stages);
     tcase_add_test(t, steps_fail);
     tcase_add_test(t, other_chips);
     suite_add_tcase(s, t);
