@@ -32,7 +32,7 @@ static const int lens_cache[] = { 131, 0, 240, 64 };
 
 /* CONSUMERS, BC, STAGES; TURNS and COPY concern the unit alone. */
 #define CONFIG(consumers, keys, stages) { CLA_UNIT_ITEMS, consumers, keys, stages, 1, 1 }
-enum { MAX_SHAPES = 7 };
+enum { MAX_SHAPES = 8 };
 
 /* Shapes that share a program. */
 typedef struct program {
@@ -59,7 +59,9 @@ static const program programs[] = {
         { D_64, .name = "spread 1000", .B = 1, .Hq = 1, .Hk = 1, .Nq = 128, .Nk = 130,
           .spread = 1000 },
         { D_64, .name = "one huge score", .B = 1, .Hq = 2, .Hk = 2, .Nq = 18, .Nk = 150,
-          .regime = REGIME_ONE_HUGE, .spread = 3 } } },
+          .regime = REGIME_ONE_HUGE, .spread = 3 },
+        { D_64, .name = "the least scale", .B = 1, .Hq = 1, .Hk = 1, .Nq = 70, .Nk = 100,
+          .scale = 0x1p-64f, .causal = CLATTN_CAUSAL_TOP_LEFT } } },
     { CONFIG(3, 64, 3),
       { { ALL_OPTIONS, .name = "all options, ragged", .B = 4, .Hq = 2, .Hk = 1, .D = 40, .Dv = 72,
           .in = CLATTN_F16, .lens_q = lens_q, .lens_k = lens_k },
@@ -100,6 +102,24 @@ START_TEST(attention)
 
     for (int i = 0; i < MAX_SHAPES && p->shapes[i].name; i++)
         check_shape(&kernel, p->t, &p->shapes[i]);
+}
+END_TEST
+
+/* A smaller scale would bring what is masked too close to what is not. */
+START_TEST(smaller_scale)
+{
+    const cla_kernel kernel = by_items(&cla_kernel_attn_prefill_wgmma);
+    const attn_spec spec = { D_64, .name = "too small a scale", .B = 1, .Hq = 1, .Hk = 1, .Nq = 1,
+                             .Nk = 1, .scale = 0x1p-65f };
+    cla_attn problem;
+    attn_run run;
+
+    attn_data *data = attn_data_make(&spec, suite_seed());
+    attn_run_make(&run, suite_ctx(), data);
+    ck_assert(kernel_problem(suite_ctx(), &cla_kernel_attn_prefill, &run.params, &problem));
+    ck_assert(!cla_kernel_legal(&kernel, &suite_ctx()->dev, &problem, programs[0].t));
+    attn_run_free(&run);
+    attn_data_free(data);
 }
 END_TEST
 
@@ -151,6 +171,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("wgmma");
 
     tcase_add_loop_test(t, attention, 0, (int)(sizeof programs / sizeof programs[0]));
+    tcase_add_test(t, smaller_scale);
     tcase_add_loop_test(t, projection, 0, (int)(sizeof proj_programs / sizeof proj_programs[0]));
     suite_add_tcase(s, t);
     return s;

@@ -70,12 +70,19 @@ static bool can_map(const cla_attn *p)
         && (p->Tk <= 1 || (p->k.stride[2] > 0 && p->v.stride[2] > 0));
 }
 
+/*
+ * A masked score is -2^100 in the kernel, before it is scaled; any other is 2^76 from it at least.
+ * Scaled, that still has to leave the masked one no weight.
+ */
+#define LEAST_SCALE 0x1p-64f
+
 static bool ok(const cla_dev *dev, const void *problem, const int *t)
 {
     const cla_attn *p = problem;
     (void)dev;
     return (p->in_type == CLATTN_F16 || p->in_type == CLATTN_BF16) && p->kv_type == p->in_type
-        && p->out_type == p->in_type && p->scale > 0 && p->D <= MAX_WIDTH && p->Dv <= MAX_WIDTH
+        && p->out_type == p->in_type && p->scale >= LEAST_SCALE && p->D <= MAX_WIDTH
+        && p->Dv <= MAX_WIDTH
         && (t[COPY] != CLA_COPY_MAPS || can_map(p)) && fits_registers(p, t)
         && local_bytes(p, t) <= CLA_WGMMA_LOCAL && num_groups(p, t) <= CLA_MAX_GROUPS;
 }
