@@ -123,6 +123,26 @@ START_TEST(smaller_scale)
 }
 END_TEST
 
+/* Guesses are legal at all widths, with scores as they are and with something done to them. */
+START_TEST(estimates)
+{
+    const cla_kernel *kernel = &cla_kernel_attn_prefill_wgmma;
+    cla_attn p = { .B = 1, .Hq = 8, .Hk = 8, .G = 1, .Nq = 512, .Tq = 512, .Nk = 512, .Tk = 512,
+                   .in_type = CLATTN_F16, .kv_type = CLATTN_F16, .out_type = CLATTN_F16,
+                   .has_bias = _i, .scale = 1 };
+    int t[CLA_MAX_TUNABLES];
+
+    for (p.D = 1; p.D <= 256; p.D++)
+        for (p.Dv = 1; p.Dv <= 256; p.Dv++) {
+            p.k.stride[2] = p.D;
+            p.v.stride[2] = p.Dv;
+            kernel->estimate(&suite_ctx()->dev, &p, t);
+            ck_assert_msg(kernel->ok(&suite_ctx()->dev, &p, t), "D = %d, Dv = %d", (int)p.D,
+                          (int)p.Dv);
+        }
+}
+END_TEST
+
 /* UNIT, BN, STAGES. */
 typedef struct proj_program {
     int t[CLA_MAX_TUNABLES];
@@ -172,6 +192,7 @@ static Suite *suite(void)
 
     tcase_add_loop_test(t, attention, 0, (int)(sizeof programs / sizeof programs[0]));
     tcase_add_test(t, smaller_scale);
+    tcase_add_loop_test(t, estimates, 0, 2);
     tcase_add_loop_test(t, projection, 0, (int)(sizeof proj_programs / sizeof proj_programs[0]));
     suite_add_tcase(s, t);
     return s;

@@ -103,10 +103,13 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
     t[UNIT] = CLA_UNIT_WARPGROUP;
     t[CONSUMERS] = widest <= 64 ? 3 : 2;
     t[TURNS] = widest <= 64 ? 2 : 1;
-    t[BC] = is_raw(p) && p->Dv <= 192 && widest <= 192 ? 128 : 64;
     t[COPY] = can_map(p) ? CLA_COPY_MAPS : CLA_COPY_ITEMS;
-    t[STAGES] = 4;
-    while (t[STAGES] > 2 && (t[BC] == 128 || local_bytes(p, t) > CLA_WGMMA_LOCAL))
+    t[BC] = is_raw(p) && widest <= 192 ? 128 : 64;
+    t[STAGES] = 2;
+    if (local_bytes(p, t) > CLA_WGMMA_LOCAL)
+        t[BC] = 64;
+    t[STAGES] = t[BC] == 128 ? 2 : 4;
+    while (t[STAGES] > 2 && local_bytes(p, t) > CLA_WGMMA_LOCAL)
         t[STAGES]--;
 }
 
