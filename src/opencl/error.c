@@ -35,11 +35,15 @@ const char *cla_cl_error_name(cl_int code)
     }
 }
 
+bool cla_cl_is_memory(cl_int code)
+{
+    return code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_HOST_MEMORY;
+}
+
 clattn_status cla_cl_fail(clattn_ctx *ctx, const char *call, cl_int code)
 {
-    const bool memory = code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_HOST_MEMORY;
+    const clattn_status status = cla_cl_is_memory(code) ? CLATTN_ERR_MEMORY : CLATTN_ERR_DEVICE;
     const bool named = ctx && ctx->dev.info.name[0];
-    return cla_fail(ctx, memory ? CLATTN_ERR_MEMORY : CLATTN_ERR_DEVICE, "%s: %s (%d)%s%s", call,
-                    cla_cl_error_name(code), (int)code, named ? " on " : "",
-                    named ? ctx->dev.info.name : "");
+    return cla_fail(ctx, status, "%s: %s (%d)%s%s", call, cla_cl_error_name(code), (int)code,
+                    named ? " on " : "", named ? ctx->dev.info.name : "");
 }

@@ -199,16 +199,17 @@ clattn_status cla_cl_launch_make(clattn_ctx *ctx, const cla_kernel *kernel, cons
     const size_t items = kernel->needs & CLA_CAP_WGMMA ? geometry.local[0] : 0;
     cl_program program;
     CLA_TRY(program_for(ctx, kernel, options, items, &program));
-    cl_int e;
-    cl_kernel handle = clCreateKernel(program, kernel->name, &e);
-    if (e != CL_SUCCESS)
-        return cla_cl_fail(ctx, "clCreateKernel", e);
+    cl_kernel handle;
+    if (items > 0) {
+        CLA_TRY(cla_two_step_kernel(ctx, program, kernel->name, items, &handle));
+    } else {
+        cl_int e;
+        handle = clCreateKernel(program, kernel->name, &e);
+        if (e != CL_SUCCESS)
+            return cla_cl_fail(ctx, "clCreateKernel", e);
+    }
     *out = (cla_launch){ kernel, handle, geometry };
-    const clattn_status s =
-        items > 0 ? cla_two_step_check(ctx, handle, kernel->name, items) : CLATTN_OK;
-    if (s != CLATTN_OK)
-        cla_cl_launch_free(out);
-    return s;
+    return CLATTN_OK;
 }
 
 void cla_cl_launch_free(cla_launch *launch)

@@ -28,6 +28,9 @@ struct cla_cl {
 /* "CL_OUT_OF_RESOURCES"; "unknown" for a code of no name. */
 const char *cla_cl_error_name(cl_int code);
 
+/* Is it for want of memory? */
+bool cla_cl_is_memory(cl_int code);
+
 /* The sentence "<call>: CL_X (-5)"; memory codes become CLATTN_ERR_MEMORY. */
 clattn_status cla_cl_fail(clattn_ctx *ctx, const char *call, cl_int code);
 

@@ -11,6 +11,15 @@ void cla_two_step_options(size_t items, char out[CLA_SECOND_OPTIONS])
     snprintf(out, CLA_SECOND_OPTIONS, "-cl-nv-maxrregcount=%d", cla_ptx_registers(items));
 }
 
+/* A driver refuses for want of memory, or this kernel, and then another can do its work. */
+static clattn_status step_failed(clattn_ctx *ctx, const char *name, const char *call, cl_int e)
+{
+    if (cla_cl_is_memory(e))
+        return cla_cl_fail(ctx, call, e);
+    return cla_fail(ctx, CLATTN_ERR_BUILD, "%s: %s: %s (%d) on %s", name, call,
+                    cla_cl_error_name(e), (int)e, ctx->dev.info.name);
+}
+
 static clattn_status build_text(clattn_ctx *ctx, const char *text, size_t size, const char *path,
                                 const char *options, cl_program *out)
 {
@@ -19,7 +28,7 @@ static clattn_status build_text(clattn_ctx *ctx, const char *text, size_t size, 
     cl_program program = clCreateProgramWithBinary(ctx->cl->context, 1, &ctx->cl->device, &size,
                                                    &binary, &status, &e);
     if (e != CL_SUCCESS)
-        return cla_cl_fail(ctx, "clCreateProgramWithBinary", e);
+        return step_failed(ctx, path, "clCreateProgramWithBinary", e);
     e = status == CL_SUCCESS
           ? clBuildProgram(program, 1, &ctx->cl->device, options, NULL, NULL)
           : status;
@@ -54,14 +63,29 @@ clattn_status cla_two_step(clattn_ctx *ctx, cl_program first, const char *path,
     return s;
 }
 
-clattn_status cla_two_step_check(clattn_ctx *ctx, cl_kernel kernel, const char *name, size_t items)
+static clattn_status check_groups(clattn_ctx *ctx, cl_kernel kernel, const char *name,
+                                  size_t items)
 {
     size_t most = 0;
-    CLA_CL(ctx, "clGetKernelWorkGroupInfo",
-           clGetKernelWorkGroupInfo(kernel, ctx->cl->device, CL_KERNEL_WORK_GROUP_SIZE,
-                                    sizeof most, &most, NULL));
+    const cl_int e = clGetKernelWorkGroupInfo(kernel, ctx->cl->device, CL_KERNEL_WORK_GROUP_SIZE,
+                                              sizeof most, &most, NULL);
+    if (e != CL_SUCCESS)
+        return step_failed(ctx, name, "clGetKernelWorkGroupInfo", e);
     CLA_REQUIRE(ctx, most >= items, CLATTN_ERR_BUILD,
                 "%s runs in work-groups of %zu work-items on %s, %zu are wanted", name, most,
                 ctx->dev.info.name, items);
     return CLATTN_OK;
+}
+
+clattn_status cla_two_step_kernel(clattn_ctx *ctx, cl_program program, const char *name,
+                                  size_t items, cl_kernel *out)
+{
+    cl_int e;
+    *out = clCreateKernel(program, name, &e);
+    if (e != CL_SUCCESS)
+        return step_failed(ctx, name, "clCreateKernel", e);
+    const clattn_status s = check_groups(ctx, *out, name, items);
+    if (s != CLATTN_OK)
+        clReleaseKernel(*out);
+    return s;
 }

@@ -2,7 +2,8 @@
 /*
  * Kernels with marked instructions (ptx.h) are built twice: their source gives PTX, and what the
  * marks hide in it gives the program. The finished program's binary is that PTX, so that a program
- * from the cache takes the second step alone.
+ * from the cache takes the second step alone. What the driver refuses, other than for want of
+ * memory, is CLATTN_ERR_BUILD.
  */
 #ifndef CLA_TWO_STEP_H
 #define CLA_TWO_STEP_H
@@ -18,8 +19,8 @@ void cla_two_step_options(size_t items, char out[CLA_SECOND_OPTIONS]);
 clattn_status cla_two_step(clattn_ctx *ctx, cl_program first, const char *path,
                            const char *options, cl_program *out);
 
-/* Will the kernel be launched in work-groups of so many work-items? An error that says why not. */
-clattn_status cla_two_step_check(clattn_ctx *ctx, cl_kernel kernel, const char *name,
-                                 size_t items);
+/* A kernel of such a program, which can be launched in work-groups of so many work-items. */
+clattn_status cla_two_step_kernel(clattn_ctx *ctx, cl_program program, const char *name,
+                                  size_t items, cl_kernel *out);
 
 #endif

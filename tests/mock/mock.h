@@ -37,7 +37,9 @@ typedef struct mock_state {
     const char *bad_source; /* programs with this text do not build; NULL: all do */
     const char *ptx_target; /* of programs of the chip; NULL: sm_90 */
     bool no_marks;          /* their marked comments are gone */
-    bool no_binaries;       /* programs are not made of binaries */
+    const char *no_binary;  /* programs are not made of binaries with this text; NULL: all are */
+    cl_int binary_code;     /* why not */
+    const char *no_kernel;  /* kernels of this name are not made */
     size_t compiled_for;    /* work-items that kernels run with at most; 0: as the device */
     bool wrong_products;    /* probe_wgmma finds them */
     long lose_after;        /* launches until the device is gone; negative: it stays */

@@ -355,11 +355,12 @@ static cl_program CL_API_CALL create_from_binary(cl_context context, cl_uint n,
     (void)list;
     if (each)
         *each = CL_SUCCESS;
-    if (state->no_binaries) {
-        *e = CL_INVALID_BINARY;
+    cl_program program = create_program(context, n, &text, sizes, e);
+    if (program && state->no_binary && strstr(program->source, state->no_binary)) {
+        release_program(program);
+        *e = state->binary_code;
         return NULL;
     }
-    cl_program program = create_program(context, n, &text, sizes, e);
     if (program)
         program->from_binary = true;
     return program;
@@ -393,7 +394,8 @@ static cl_kernel CL_API_CALL create_kernel(cl_program program, const char *name,
 {
     char definition[80];
     snprintf(definition, sizeof definition, "void %s(", name);
-    if (!strstr(program->source, definition)) {
+    if (!strstr(program->source, definition)
+        || (state->no_kernel && strcmp(name, state->no_kernel) == 0)) {
         *e = CL_INVALID_KERNEL_NAME;
         return NULL;
     }

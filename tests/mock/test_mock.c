@@ -61,9 +61,10 @@ static void list_only(const char *name)
 static void reset(void)
 {
     driver->is_listed = NULL;
-    driver->bad_source = NULL;
+    driver->bad_source = driver->no_binary = driver->no_kernel = NULL;
+    driver->binary_code = CL_INVALID_BINARY;
     driver->ptx_target = NULL;
-    driver->no_marks = driver->no_binaries = driver->wrong_products = false;
+    driver->no_marks = driver->wrong_products = false;
     driver->compiled_for = 0;
     driver->lose_after = -1;
     driver->violation[0] = '\0';
@@ -407,7 +408,7 @@ START_TEST(steps_fail)
     without_unit("its .target is not sm_90");
     driver->no_marks = true;
     without_unit("no instruction in it is marked");
-    driver->no_binaries = true;
+    driver->no_binary = "";
     without_unit("clCreateProgramWithBinary: CL_INVALID_BINARY");
     driver->bad_source = "wgmma;";
     without_unit("cl/probe_wgmma.cl does not build");
@@ -416,8 +417,35 @@ START_TEST(steps_fail)
     /* The probe passes, a kernel does not. */
     driver->bad_source = "void attn_prefill_wgmma(";
     without_unit("cl/attn_prefill_wgmma.cl does not build");
+    driver->no_binary = "void attn_prefill_wgmma(";
+    without_unit("cl/attn_prefill_wgmma.cl: clCreateProgramWithBinary: CL_INVALID_BINARY (-42)");
+    driver->no_kernel = "attn_wgmma_maps";
+    without_unit("attn_wgmma_maps: clCreateKernel: CL_INVALID_KERNEL_NAME (-46)");
     driver->compiled_for = 256;
     without_unit("in work-groups of 256 work-items on NVIDIA H100 80GB HBM3, 384 are wanted");
+}
+END_TEST
+
+/* That there is no memory says nothing of the unit. */
+START_TEST(step_without_memory)
+{
+    clattn_ctx *ctx;
+    mock_job job;
+    setenv("CLATTN_BINARIES", "off", 1);
+    OK(NULL, open_device(HOPPER, &ctx));
+    unsetenv("CLATTN_BINARIES");
+    driver->no_binary = "void attn_prefill_wgmma(";
+    driver->binary_code = CL_OUT_OF_HOST_MEMORY;
+    const int problem = problem_named("causal attention");
+    FAILS(ctx, ERR_MEMORY, "clCreateProgramWithBinary: CL_OUT_OF_HOST_MEMORY (-6)",
+          mock_job_make(&job, ctx, problem, CLATTN_F16));
+    mock_job_free(&job);
+    driver->no_binary = NULL;
+    OK(ctx, mock_job_make(&job, ctx, problem, CLATTN_F16));
+    ck_assert(launches(job.plan, on_unit));
+    mock_job_free(&job);
+    clattn_ctx_destroy(&ctx);
+    check_nothing_left();
 }
 END_TEST
 
@@ -488,6 +516,7 @@ static Suite *suite(int devices)
     tcase_add_test(t, two_steps);
     tcase_add_test(t, two_stages);
     tcase_add_test(t, steps_fail);
+    tcase_add_test(t, step_without_memory);
     tcase_add_test(t, other_chips);
     suite_add_tcase(s, t);
     return s;
