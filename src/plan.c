@@ -71,16 +71,19 @@ static clattn_status add_before(clattn_plan *plan, const cla_kernel *kernel, con
     return add_launch(plan, kernel->before ? kernel->before->after : NULL, t);
 }
 
-static clattn_status compile(clattn_plan *plan)
+static clattn_status compile_choice(clattn_plan *plan, const cla_choice *choice)
 {
-    if (!plan->ctx->cl)
-        return CLATTN_OK;
-    for (int i = 0; i < plan->num_choices; i++) {
-        const cla_choice *choice = &plan->choices[i];
-        CLA_TRY(add_before(plan, choice->kernel, choice->t));
-        CLA_TRY(add_launch(plan, choice->kernel, choice->t));
-        CLA_TRY(add_launch(plan, choice->kernel->after, choice->t));
-    }
+    CLA_TRY(add_before(plan, choice->kernel, choice->t));
+    CLA_TRY(add_launch(plan, choice->kernel, choice->t));
+    return add_launch(plan, choice->kernel->after, choice->t);
+}
+
+/* *at: the choice that fails. */
+static clattn_status compile(clattn_plan *plan, const cla_choice **at)
+{
+    const cla_choice *end = plan->choices + (plan->ctx->cl ? plan->num_choices : 0);
+    for (*at = plan->choices; *at < end; (*at)++)
+        CLA_TRY(compile_choice(plan, *at));
     return CLATTN_OK;
 }
 
@@ -119,33 +122,29 @@ static void free_launches(clattn_plan *plan)
 
 /*
  * A driver may build the probe of the matrix unit and not a kernel on it: then the device does
- * without the unit from now on. False: no kernel on it was chosen, or by name.
+ * without the unit from now on. False: what failed is no kernel on it, or was chosen by name.
  */
-static bool lose_unit(clattn_plan *plan)
+static bool lose_unit(clattn_ctx *ctx, const cla_choice *failed)
 {
-    clattn_ctx *ctx = plan->ctx;
-    for (int i = 0; i < plan->num_choices; i++) {
-        const cla_choice *choice = &plan->choices[i];
-        if (!(choice->kernel->needs & CLA_CAP_WGMMA) || choice->origin == CLA_ORIGIN_PINNED)
-            continue;
-        cla_log(ctx, CLATTN_LOG_WARN, "kernels on the matrix unit are not used: %s", ctx->error);
-        cla_dev_lose_wgmma(&ctx->dev, ctx->error);
-        ctx->error[0] = '\0';
-        return true;
-    }
-    return false;
+    if (!(failed->kernel->needs & CLA_CAP_WGMMA) || failed->origin == CLA_ORIGIN_PINNED)
+        return false;
+    cla_log(ctx, CLATTN_LOG_WARN, "kernels on the matrix unit are not used: %s", ctx->error);
+    cla_dev_lose_wgmma(&ctx->dev, ctx->error);
+    ctx->error[0] = '\0';
+    return true;
 }
 
 static clattn_status choose_and_compile(clattn_plan *plan, const cla_pin *pin)
 {
+    const cla_choice *at;
     clattn_status s;
     do {
         free_launches(plan);
         plan->num_choices = 0;
         CLA_TRY(choose_well(plan, pin));
         lay_out(plan);
-        s = compile(plan);
-    } while (s == CLATTN_ERR_BUILD && lose_unit(plan));
+        s = compile(plan, &at);
+    } while (s == CLATTN_ERR_BUILD && lose_unit(plan->ctx, at));
     return s;
 }
 

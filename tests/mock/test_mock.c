@@ -426,6 +426,23 @@ START_TEST(steps_fail)
 }
 END_TEST
 
+/* Another kernel of the same plan that does not build is no fault of the unit. */
+START_TEST(unit_is_kept)
+{
+    clattn_ctx *ctx;
+    mock_job job;
+    OK(NULL, open_device(HOPPER, &ctx));
+    driver->bad_source = "void attn_stats(";
+    FAILS(ctx, ERR_BUILD, "cl/attn_stats.cl does not build",
+          mock_job_make(&job, ctx, problem_named("attention with stats"), CLATTN_F16));
+    mock_job_free(&job);
+    const char *why_not = clattn_ctx_device(ctx)->why_not;
+    ck_assert_msg(!strstr(why_not, "warpgroups"), "%s", why_not);
+    clattn_ctx_destroy(&ctx);
+    check_nothing_left();
+}
+END_TEST
+
 /* That there is no memory says nothing of the unit. */
 START_TEST(step_without_memory)
 {
@@ -517,6 +534,7 @@ static Suite *suite(int devices)
     tcase_add_test(t, two_stages);
     tcase_add_test(t, steps_fail);
     tcase_add_test(t, step_without_memory);
+    tcase_add_test(t, unit_is_kept);
     tcase_add_test(t, other_chips);
     suite_add_tcase(s, t);
     return s;
