@@ -118,13 +118,11 @@ __kernel void attn_prefill_wgmma(ATTN_ARGS)
     job x;
     x.s = SEQ_OF(b);
     x.row0 = (row_tiles - 1 - nth / heads) * ROWS;
-    x.rows = clamp(x.s.nq - x.row0, 0, ROWS);
+    find_span(&x.span, x.row0, ROWS, x.s, left, right, causal);
+    x.tiles = x.span.end > x.span.begin ? (x.span.end - x.span.begin + BC - 1) / BC : 0;
     x.left = left;
     x.right = right;
     x.causal = causal;
-    x.first = key_begin(x.row0, x.s, left);
-    x.end = x.rows > 0 ? key_end(x.row0 + x.rows - 1, x.s, right, causal) : 0;
-    x.tiles = x.end > x.first ? (x.end - x.first + BC - 1) / BC : 0;
     x.maps = COPY == 2 ? MAPS_AT(work + work_k) : 0;
     if (COPY == 2 && !MAPS_WORK(x.maps))
         x.maps = 0;
