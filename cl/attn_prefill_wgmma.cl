@@ -21,6 +21,12 @@
  * Numerics    weights are rounded to the type of q, their sum is of what was not rounded; f32 sums
  */
 
+/* Does a mask hide the key? All of a padded row come by here, and need no products. */
+FN int is_masked(const score_rule *u, int i, int j)
+{
+    return HAS_MASK && u->mask[u->mask_at + (size_t)i * u->mask_n + (size_t)j * u->mask_k] == 0;
+}
+
 /*
  * A row once more, score by score, as its definition says: for one whose products were not finite,
  * which what is masked may be to blame for, and one whose scores all lie below HIDDEN. A work-item
@@ -37,6 +43,8 @@ FN void redo_row(const job *x, const kv_head *keys, const kv_head *values, const
     for (int e = 2 * half_row; e < SUMS; e += 4)
         o[e] = o[e + 1] = 0.0f;
     for (int key = key_begin(row, x->s, x->left); key < end; key++) {
+        if (is_masked(rule, row, key))
+            continue;
         const size_t k_at = kv_row(keys, key), v_at = kv_row(values, key);
         float product = 0.0f;
         for (int d = 0; d < HEAD_DIM; d++)
