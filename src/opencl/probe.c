@@ -128,6 +128,13 @@ bool cla_cl_lists(clattn_ctx *ctx, const char *extension)
     return listed;
 }
 
+cl_uint cla_cl_number(clattn_ctx *ctx, cl_device_info what)
+{
+    cl_uint value = 0;
+    const cl_int e = clGetDeviceInfo(ctx->cl->device, what, sizeof value, &value, NULL);
+    return e == CL_SUCCESS ? value : 0;
+}
+
 bool cla_cl_passes(clattn_ctx *ctx, const cla_probe *what)
 {
     cl_uint word;

@@ -3,18 +3,8 @@
 #ifndef CLA_PROBE_H
 #define CLA_PROBE_H
 
+#include "kernels/probes.h"
 #include "state.h"
-
-/* A kernel of two arguments, in (float[4]) and out (uint[4096]), zeros; one work-group of items. */
-typedef struct cla_probe {
-    const char *name; /* of the entry point */
-    const cla_blob *parts[CLA_MAX_PARTS];
-    const char *options;
-    float in[4];
-    size_t items;
-    size_t others; /* further work-groups of as many */
-    bool marked;   /* it has marked instructions, see two_step.h */
-} cla_probe;
 
 /* *word becomes out[0], 0 when anything fails; the sentence is then on the context. */
 clattn_status cla_cl_run_probe(clattn_ctx *ctx, const cla_probe *what, cl_uint *word);
@@ -28,8 +18,11 @@ bool cla_cl_passes(clattn_ctx *ctx, const cla_probe *what);
 /* Is the extension on the driver's list? */
 bool cla_cl_lists(clattn_ctx *ctx, const char *extension);
 
-/* The probe of cl/tile.clh for a matrix engine and T_F16 or T_BF16. */
-void cla_tile_probe(cla_tile tile, clattn_dtype type, char options[64], cla_probe *out);
+/* A number that the driver of a chip tells; 0: it does not. */
+cl_uint cla_cl_number(clattn_ctx *ctx, cl_device_info what);
+
+/* Of NVIDIA's chips; CL/cl_ext.h of 2020 lacks them. */
+enum { CLA_CL_CAPABILITY_MAJOR = 0x4000, CLA_CL_CAPABILITY_MINOR = 0x4001 };
 
 /* Finds the matrix engine: dev->tile, capabilities, info. */
 void cla_cl_probe_tile(clattn_ctx *ctx, cla_dev *dev);

@@ -3,31 +3,10 @@
  * Which matrix engine a device has. What a driver says of its chip only narrows the question, so
  * that few programs are built that cannot work; the answer is a product that came out right.
  */
-#include <stdio.h>
-
-#include "kernels/tile_parts.h"
 #include "probe.h"
 
-/* CL/cl_ext.h of 2020 lacks some of them. */
-enum { COMPUTE_CAPABILITY_MAJOR = 0x4000, COMPUTE_CAPABILITY_MINOR = 0x4001, GFXIP_MAJOR = 0x404a,
-       SUB_GROUP_SIZES = 0x4108 };
-
-extern const cla_blob cla_src_prelude_clh, cla_src_probe_tile;
-
-void cla_tile_probe(cla_tile tile, clattn_dtype type, char options[64], cla_probe *out)
-{
-    snprintf(options, 64, "-cl-std=CL1.2 -DTILE=%d -DTILE_TYPE=%d", (int)tile, (int)type);
-    *out = (cla_probe){ "probe_tile", { &cla_src_prelude_clh, CLA_TILE_PARTS, &cla_src_probe_tile },
-                        options, { 1.0f }, 2 * (size_t)cla_tile_lanes(tile), 0, false };
-}
-
-/* A number that the driver of a chip tells; 0: it does not. */
-static cl_uint number(clattn_ctx *ctx, cl_device_info what)
-{
-    cl_uint value = 0;
-    return clGetDeviceInfo(ctx->cl->device, what, sizeof value, &value, NULL) == CL_SUCCESS ? value
-                                                                                           : 0;
-}
+/* CL/cl_ext.h of 2020 lacks them. */
+enum { GFXIP_MAJOR = 0x404a, SUB_GROUP_SIZES = 0x4108 };
 
 static cla_tile dpas_candidate(clattn_ctx *ctx)
 {
@@ -41,6 +20,15 @@ static cla_tile dpas_candidate(clattn_ctx *ctx)
     return least == 8 ? CLA_TILE_DPAS_8 : least == 16 ? CLA_TILE_DPAS_16 : CLA_TILE_SCALAR;
 }
 
+static cla_tile mma_candidate(clattn_ctx *ctx)
+{
+    const cl_uint major = cla_cl_number(ctx, CLA_CL_CAPABILITY_MAJOR);
+    if (major >= 8)
+        return CLA_TILE_MMA_K16;
+    return major == 7 && cla_cl_number(ctx, CLA_CL_CAPABILITY_MINOR) >= 5 ? CLA_TILE_MMA_K8
+                                                                         : CLA_TILE_SCALAR;
+}
+
 /* The only engine that the device may have; CLA_TILE_SCALAR: none. */
 static cla_tile candidate(clattn_ctx *ctx)
 {
@@ -48,14 +36,10 @@ static cla_tile candidate(clattn_ctx *ctx)
         return CLA_TILE_SCALAR;
     if (cla_cl_lists(ctx, "cl_intel_subgroup_matrix_multiply_accumulate"))
         return dpas_candidate(ctx);
-    if (cla_cl_lists(ctx, "cl_nv_device_attribute_query")) {
-        const cl_uint major = number(ctx, COMPUTE_CAPABILITY_MAJOR);
-        return major >= 8                                                     ? CLA_TILE_MMA_K16
-             : major == 7 && number(ctx, COMPUTE_CAPABILITY_MINOR) >= 5 ? CLA_TILE_MMA_K8
-                                                                              : CLA_TILE_SCALAR;
-    }
+    if (cla_cl_lists(ctx, "cl_nv_device_attribute_query"))
+        return mma_candidate(ctx);
     if (cla_cl_lists(ctx, "cl_amd_device_attribute_query")) {
-        const cl_uint major = number(ctx, GFXIP_MAJOR);
+        const cl_uint major = cla_cl_number(ctx, GFXIP_MAJOR);
         return major == 9  ? CLA_TILE_MFMA
              : major == 11 ? CLA_TILE_WMMA_GFX11
              : major == 12 ? CLA_TILE_WMMA_GFX12

@@ -18,11 +18,10 @@
 #include "../support/sample_projection.h"
 #include "../support/sample_row.h"
 #include "../support/sample_tile.h"
+#include "kernels/probes.h"
 #include "kernels/tile_parts.h"
 #include "kernels/wgmma.h"
 #include "plan.h"
-
-extern const cla_blob cla_src_prelude_clh, cla_src_probe_tile, cla_src_probe_wgmma;
 
 typedef struct variant {
     const char *name;
@@ -339,21 +338,25 @@ static int dump_tiled(const char *root, const cla_kernel *kernel)
     return count;
 }
 
+static void dump_program(const char *root, const char *folder, const char *name,
+                         const cla_probe *probe)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s/%s", root, folder, name);
+    write_file(path, probe->parts, probe->options, probe->items);
+}
+
 /* The probe of every engine. */
 static void dump_tile_probe(const char *root, const target *engine)
 {
-    static const cla_blob *const parts[CLA_MAX_PARTS] = { &cla_src_prelude_clh, CLA_TILE_PARTS,
-                                                          &cla_src_probe_tile };
     static const clattn_dtype types[] = { CLATTN_F16, CLATTN_BF16 };
     for (int i = 0; i < 2; i++) {
-        char path[256], options[64];
+        cla_probe probe;
+        char options[64];
         if (cla_tile_of(&engine->dev, types[i]) == CLA_TILE_SCALAR)
             continue;
-        snprintf(path, sizeof path, "%s/%s/probe_tile.%s", root, engine->folder,
-                 i ? "bf16" : "f16");
-        snprintf(options, sizeof options, "-cl-std=CL1.2 -DTILE=%d -DTILE_TYPE=%d",
-                 (int)engine->dev.tile, (int)types[i]);
-        write_file(path, parts, options, 2 * (size_t)cla_tile_lanes(engine->dev.tile));
+        cla_tile_probe(engine->dev.tile, types[i], options, &probe);
+        dump_program(root, engine->folder, i ? "probe_tile.bf16" : "probe_tile.f16", &probe);
     }
 }
 
@@ -376,15 +379,6 @@ static int dump_on_unit(const char *root, const cla_kernel *kernel, const cla_ke
         count++;
     }
     return count;
-}
-
-static void dump_unit_probe(const char *root)
-{
-    static const cla_blob *const parts[CLA_MAX_PARTS] = { &cla_src_prelude_clh, CLA_WGMMA_PARTS,
-                                                          &cla_src_probe_wgmma };
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s/probe_wgmma", root, hopper.folder);
-    write_file(path, parts, "-cl-std=CL1.2 -DUNIT=2 -DIN_TYPE=2", 384);
 }
 
 static int dump_kernel(const char *root, const cla_kernel *kernel)
@@ -418,6 +412,7 @@ static void make_folder(const char *root, const char *name)
 
 int main(int argc, char **argv)
 {
+    cla_probe probe;
     if (argc != 2) {
         fprintf(stderr, "usage: dump_kernels FOLDER\n");
         return 2;
@@ -429,7 +424,8 @@ int main(int argc, char **argv)
         dump_tile_probe(argv[1], &engines[i]);
     }
     make_folder(argv[1], hopper.folder);
-    dump_unit_probe(argv[1]);
+    cla_wgmma_probe(&probe);
+    dump_program(argv[1], hopper.folder, probe.name, &probe);
     int missing = 0;
     for (int i = 0; cla_kernels[i]; i++) {
         const cla_kernel *kernel = cla_kernels[i];
