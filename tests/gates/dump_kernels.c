@@ -42,6 +42,17 @@ static const variant tile_variants[] = {
     { "bf16all", 40, 72, CLATTN_BF16, 1 },
 };
 
+/*
+ * The types of kernels on the matrix unit of warpgroups, then widths that take all of its
+ * instructions, which concern attention alone.
+ */
+static const variant unit_variants[] = {
+    { "f16d128", 128, 128, CLATTN_F16, 0 }, { "bf16all", 40, 72, CLATTN_BF16, 1 },
+    { "f16d64", 64, 64, CLATTN_F16, 0 },    { "f16d192", 192, 128, CLATTN_F16, 0 },
+    { "f16v192", 128, 192, CLATTN_F16, 0 }, { "f16v256", 128, 256, CLATTN_F16, 0 },
+};
+enum { UNIT_TYPES = 2 };
+
 typedef struct target {
     const char *folder;
     cla_dev dev;
@@ -361,22 +372,36 @@ static void dump_tile_probe(const char *root, const target *engine)
 }
 
 /* As the chip would run it by default; helpers are compiled with what their owner binds. */
+static bool dump_guess(const char *folder, const cla_kernel *kernel, const cla_kernel *owner,
+                       const variant *v, cla_problem *problem)
+{
+    int t[CLA_MAX_TUNABLES] = { 0 };
+    owner->estimate(&hopper.dev, problem, t);
+    if (owner->bind)
+        owner->bind(problem, t);
+    if (!cla_kernel_legal(kernel, &hopper.dev, problem, t))
+        return false;
+    dump(folder, kernel, v, "guess", problem, t);
+    return true;
+}
+
+/* The assembler takes seconds for each, so one variant stands for the other configurations. */
 static int dump_on_unit(const char *root, const cla_kernel *kernel, const cla_kernel *owner)
 {
+    const size_t known = owner->stage == CLA_STAGE_ATTENTION
+                           ? sizeof unit_variants / sizeof unit_variants[0]
+                           : UNIT_TYPES;
     char folder[192];
     int count = 0;
     snprintf(folder, sizeof folder, "%s/%s", root, hopper.folder);
-    for (size_t n = 0; n < sizeof tile_variants / sizeof tile_variants[0]; n++) {
-        int t[CLA_MAX_TUNABLES] = { 0 };
+    for (size_t n = 0; n < known; n++) {
+        const variant *v = &unit_variants[n];
         cla_problem problem;
-        make_problem(owner, &tile_variants[n], true, &problem);
-        owner->estimate(&hopper.dev, &problem, t);
-        if (owner->bind)
-            owner->bind(&problem, t);
-        if (!cla_kernel_legal(kernel, &hopper.dev, &problem, t))
-            continue;
-        dump(folder, kernel, &tile_variants[n], "guess", &problem, t);
-        count++;
+        make_problem(owner, v, true, &problem);
+        if (kernel == owner && n == 0)
+            count += dump_configs(folder, kernel, &hopper.dev, v, &problem);
+        else if (kernel == owner || count == 0)
+            count += dump_guess(folder, kernel, owner, v, &problem);
     }
     return count;
 }
