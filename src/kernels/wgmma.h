@@ -12,7 +12,7 @@ extern const cla_blob cla_src_wgmma_clh, cla_src_wgmma_unit_clh, cla_src_wgmma_i
     &cla_src_wgmma_clh, &cla_src_wgmma_unit_clh, &cla_src_wgmma_items_clh,                 \
         &cla_src_wgmma_copy_clh
 
-/* By what products are done. Work-items do them anywhere, for tests: see test_wgmma_kernels. */
+/* By what products are done. Work-items do them anywhere, for tests: see test_wgmma. */
 enum { CLA_UNIT_ITEMS = 1, CLA_UNIT_WARPGROUP = 2 };
 
 /* How tiles come into local memory. */
