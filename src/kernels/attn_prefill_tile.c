@@ -115,6 +115,11 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
         t[SR] = t[SC] = 1;
         t[BC] = 32;
     }
+    /* Very wide ones leave no registers for q, and then less room for its rows. */
+    if (!worth_it(p, t))
+        t[QR] = 1;
+    while (t[SR] > 1 && local_bytes(p, t) > dev->info.local_bytes)
+        t[SR] /= 2;
 }
 
 static cla_geometry geometry(const void *problem, const int *t)

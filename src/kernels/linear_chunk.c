@@ -35,7 +35,7 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
 {
     const cla_linear *p = problem;
     const bool roomy = dev->info.local_bytes >= (32u << 10) && dev->info.max_work_group >= 128;
-    t[BV] = p->Dv > 64 ? 128 : 64;
+    t[BV] = p->Dv > 64 && roomy ? 128 : 64;
     t[WG] = roomy ? 128 : 64;
     t[BR] = p->Nq <= 16 ? 16 : p->Nq <= 32 || !roomy ? 32 : 64;
     t[SEG] = p->F <= 128 ? 128 : p->F <= 512 ? 256 : p->F <= 2048 ? 512 : 1024;

@@ -32,8 +32,9 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
 {
     const cla_rowwise *p = problem;
     const bool cpu = dev->info.type == CLATTN_DEVICE_CPU;
+    const bool roomy = dev->info.max_work_group >= 256;
     if (cla_rowwise_reduces(p))
-        t[WG] = cpu ? 1 : p->M > 2048 ? 256 : 64;
+        t[WG] = cpu ? 1 : p->M > 2048 && roomy ? 256 : 64;
     else
         t[WG] = 64;
 }
