@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "device.h"
+
 #define MOCK_STATE "mock_driver_state"
 
 enum { MOCK_PLATFORMS = 2 };
@@ -24,6 +26,9 @@ typedef struct mock_device {
     cl_uint vector_floats;
     bool fp16, fp64, subgroups; /* what works, whatever the extensions say */
     cl_uint chip_major, chip_minor; /* of NVIDIA's chips: its programs are PTX; else 0 */
+    cl_uint gfx_major;              /* of AMD's chips; else 0 */
+    size_t sub_group;               /* work-items of the smallest, of Intel's; else 0 */
+    cla_tile tile;                  /* the matrix engine that works; 0: none does */
     cl_ulong declared_local;        /* local memory in arrays of fixed size, where that is more */
     bool switched_off, no_compiler, miscomputes;
     bool odd; /* no device that is sold */

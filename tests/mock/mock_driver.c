@@ -157,6 +157,12 @@ static cl_int CL_API_CALL get_device_info(cl_device_id device, cl_device_info wh
         return d->chip_major ? ANSWER(cl_uint, d->chip_major) : CL_INVALID_VALUE;
     case 0x4001: /* CL_DEVICE_COMPUTE_CAPABILITY_MINOR_NV */
         return d->chip_major ? ANSWER(cl_uint, d->chip_minor) : CL_INVALID_VALUE;
+    case 0x404a: /* CL_DEVICE_GFXIP_MAJOR_AMD */
+        return d->gfx_major ? ANSWER(cl_uint, d->gfx_major) : CL_INVALID_VALUE;
+    case 0x4108: /* CL_DEVICE_SUB_GROUP_SIZES_INTEL */
+        return d->sub_group ? answer((size_t[]){ d->sub_group, 2 * d->sub_group },
+                                     2 * sizeof(size_t), room, out, full)
+                            : CL_INVALID_VALUE;
     default: return CL_INVALID_VALUE;
     }
 }
@@ -375,6 +381,14 @@ static bool assembles(const struct _cl_program *program, const char *options)
         && (!marked || strstr(options, "-cl-nv-maxrregcount="));
 }
 
+/* Instructions of another engine are none that a compiler knows. */
+static bool has_engine(const mock_device *d, const char *options)
+{
+    char engine[32];
+    snprintf(engine, sizeof engine, "-DTILE=%d ", (int)d->tile);
+    return strstr(options, engine) != NULL;
+}
+
 /* The probes of what a device cannot do do not build, as with real ones. */
 static cl_int CL_API_CALL build(cl_program program, cl_uint n, const cl_device_id *list,
                                 const char *options,
@@ -386,7 +400,8 @@ static cl_int CL_API_CALL build(cl_program program, cl_uint n, const cl_device_i
                   || (state->bad_source && strstr(program->source, state->bad_source))
                   || (strstr(program->source, "void probe_fp16(") && !d->fp16)
                   || (strstr(program->source, "void probe_fp64(") && !d->fp64)
-                  || (strstr(program->source, "void probe_subgroups(") && !d->subgroups);
+                  || (strstr(program->source, "void probe_subgroups(") && !d->subgroups)
+                  || (strstr(program->source, "void probe_tile(") && !has_engine(d, options));
     return bad ? CL_BUILD_PROGRAM_FAILURE : CL_SUCCESS;
 }
 

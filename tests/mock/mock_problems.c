@@ -23,8 +23,8 @@ static clattn_tensor dense(mock_job *job, clattn_dtype dtype, int rank, const in
 
 typedef struct attention_sizes {
     int64_t B, Hq, Hk, Nq, Nk, D, Dv;
-    bool causal, extras; /* extras: lse, probs, mask, bias */
-    bool stats;          /* entropy, and the mean of all rows */
+    bool causal, extras; /* extras: lse, probs, stats, mask, bias */
+    bool stats;          /* entropy and the mean of all rows alone */
     int64_t page_rows;   /* over a cache of i8 */
 } attention_sizes;
 
@@ -50,7 +50,7 @@ static clattn_status plan_attention(mock_job *job, clattn_dtype dtype, const voi
         p.mask = DENSE(CLATTN_U8, s->B, s->Hq, s->Nq, s->Nk);
         p.bias = DENSE(CLATTN_F32, s->B, s->Hq, s->Nq, s->Nk);
     }
-    if (s->stats) {
+    if (s->stats || s->extras) {
         p.stats.entropy = DENSE(CLATTN_F32, s->B, s->Hq, s->Nq);
         p.stats.mean = DENSE(CLATTN_F32, s->B, s->Nq, s->Nk);
     }

@@ -12,9 +12,8 @@
 #include <string.h>
 
 #include "compare.h"
-#include "mock.h"
+#include "mock_defaults.h"
 #include "mock_problems.h"
-#include "plan.h"
 #include "suite.h"
 
 static mock_state *driver;
@@ -102,7 +101,7 @@ static void check_info(const clattn_device_info *info, const mock_device *d)
     ck_assert(info->usable || info->why_not[0]);
     if (info->usable && !d->odd)
         ck_assert_msg(info->fp16 == d->fp16 && info->fp64 == d->fp64
-                          && info->subgroups == d->subgroups,
+                          && info->subgroups == d->subgroups && info->matrix_f16 == (d->tile != 0),
                       "%s: \"%s\"", compare_label_text(), info->why_not);
 }
 
@@ -184,34 +183,6 @@ END_TEST
 
 /* ---- plans ---- */
 
-static void check_limits(const clattn_plan *plan, const mock_device *d)
-{
-    for (int i = 0; i < plan->num_launches; i++) {
-        const cla_geometry *g = &plan->launches[i].geometry;
-        const char *name = plan->launches[i].kernel->name;
-        size_t items = 1;
-        for (int a = 0; a < g->dims; a++) {
-            ck_assert_msg(g->local[a] <= d->max_items[a], "%s: %s: %zu work-items in dimension %d",
-                          compare_label_text(), name, g->local[a], a);
-            items *= g->local[a];
-        }
-        ck_assert_msg(items <= d->max_work_group, "%s: %s: %zu work-items", compare_label_text(),
-                      name, items);
-    }
-    for (int i = 0; i < plan->num_choices; i++) {
-        const cla_kernel *k = plan->choices[i].kernel;
-        const cla_kernel *const all[] = { k, k->before, k->after };
-        for (int n = 0; n < 3; n++) {
-            const size_t local = all[n] && all[n]->local_bytes
-                                   ? all[n]->local_bytes(plan->problem, plan->choices[i].t)
-                                   : 0;
-            const size_t room = d->declared_local ? d->declared_local : d->local_bytes;
-            ck_assert_msg(local <= room, "%s: %s: %zu bytes of local memory",
-                          compare_label_text(), all[n]->name, local);
-        }
-    }
-}
-
 /* A device that is sold can do everything; another may refuse, for a reason. */
 static void check_problem(clattn_ctx *ctx, const mock_device *d, int problem, clattn_dtype dtype)
 {
@@ -220,7 +191,7 @@ static void check_problem(clattn_ctx *ctx, const mock_device *d, int problem, cl
     driver->violation[0] = '\0';
     clattn_status s = mock_job_make(&job, ctx, problem, dtype);
     if (s == CLATTN_OK) {
-        check_limits(job.plan, d);
+        mock_check_launches(d, job.plan);
         s = clattn_plan_run(job.plan);
     }
     if (s == CLATTN_OK)
@@ -248,6 +219,45 @@ START_TEST(plans)
         for (int n = 0; n < 2; n++)
             check_problem(ctx, d, i, dtypes[n]);
     clattn_ctx_destroy(&ctx);
+    check_nothing_left();
+}
+END_TEST
+
+static int check_defaults_of(const mock_device *d, int *served)
+{
+    static const clattn_dtype dtypes[] = { CLATTN_F32, CLATTN_F16, CLATTN_BF16 };
+    int count = 0;
+    clattn_ctx *ctx;
+    list_only(d->name);
+    OK(NULL, open_device("opencl", &ctx));
+    for (int i = 0; mock_problem_name(i); i++)
+        for (int n = 0; n < 3; n++) {
+            mock_job job;
+            compare_label("%.40s, %s, %s", d->name, mock_problem_name(i),
+                          clattn_dtype_name(dtypes[n]));
+            OK(ctx, mock_job_make(&job, ctx, i, dtypes[n]));
+            count += mock_check_defaults(d, job.plan, served);
+            mock_job_free(&job);
+        }
+    clattn_ctx_destroy(&ctx);
+    return count;
+}
+
+/* On every device that is sold, for every problem: what each kernel is run with by default. */
+START_TEST(defaults)
+{
+    enum { MOST = 256 };
+    int served[MOST] = { 0 }, count = 0;
+    for (const mock_device *d = driver->devices; d->name; d++)
+        if (!d->odd)
+            count += check_defaults_of(d, served);
+    for (int i = 0; cla_kernels[i]; i++) {
+        const cla_kernel *k = cla_kernels[i];
+        ck_assert_int_lt(i, MOST);
+        ck_assert_msg(k->stage >= CLA_STAGE_HELPER || cla_kernel_is_native(k) || served[i] > 0,
+                      "no problem here brings up %s", k->name);
+    }
+    printf("# %d defaults\n", count);
     check_nothing_left();
 }
 END_TEST
@@ -527,6 +537,7 @@ static Suite *suite(int devices)
     tcase_add_test(t, unusable);
     tcase_add_test(t, launches_of_a_step);
     tcase_add_loop_test(t, plans, 0, devices);
+    tcase_add_test(t, defaults);
     tcase_add_test(t, peaks);
     tcase_add_test(t, does_not_build);
     tcase_add_test(t, lost);
