@@ -13,7 +13,8 @@ static const struct usage usage = {
         "with the projections of its layer. OP linear-attention is shown in its linear and its\n"
         "quadratic form, with the length at which they break even. OP project, SHAPE is\n"
         "rows,out,in, is shown for other numbers of rows. Nothing of the shape's size is\n"
-        "allocated.\n"
+        "allocated. Below, what the shape as given takes at least on a few boards: estimates from\n"
+        "their makers' figures.\n"
         "`clattn cost OP --help` lists the options of OP.\n",
     .after = "example:\n  clattn cost attention --shape 1,32,8,1,8192,128 --dtype f16\n",
 };

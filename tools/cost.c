@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "boards.h"
+
 struct cost_row *cost_add(struct cost_table *t, const char *name)
 {
     struct cost_row *row = &t->row[t->rows++];
@@ -52,6 +54,26 @@ static void add_row_json(json_t *o, const struct cost_table *t, const struct cos
     json_floor(o, &floor);
 }
 
+/* What the row of the given shape takes at least on boards that are sold. */
+static json_t *estimates_json(const struct cost_table *t, const struct cost_subject *of)
+{
+    const struct cost_row *row = &t->row[t->given];
+    json_t *list = json_array();
+
+    for (int i = 0; i < NUM_BOARDS; i++) {
+        const struct peaks *peaks = board_peaks(&boards[i], of->dtype);
+        const struct floor_time floor = peaks_floor(peaks, row->flops, row->bytes);
+        json_t *o = json_object();
+        json_text(o, "board", boards[i].name);
+        json_text(o, "basis", "estimate from published peaks, not measured");
+        json_text(o, "source", boards[i].source);
+        json_peaks(o, peaks);
+        json_floor(o, &floor);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
 static void print_json(const struct cost_table *t, const struct cost_subject *of)
 {
     json_t *o = json_object(), *list = json_array();
@@ -71,6 +93,7 @@ static void print_json(const struct cost_table *t, const struct cost_subject *of
         json_array_append_new(list, row);
     }
     json_object_set_new(o, t->list, list);
+    json_object_set_new(o, "estimates", estimates_json(t, of));
     json_print(o);
 }
 
@@ -122,6 +145,26 @@ static void add_row_text(const struct cost_table *t, const struct cost_row *row,
     table_row(text, cells);
 }
 
+static void print_estimates(const struct cost_table *t, const struct cost_subject *of)
+{
+    static const char *const head[] = { "", "peak", "memory", "bound", "floor", "source" };
+    const struct cost_row *row = &t->row[t->given];
+    struct table text = { .columns = sizeof head / sizeof head[0] };
+
+    printf("\nEstimates for %s * from published peaks, not measured:\n", row->name);
+    table_row(&text, head);
+    for (int i = 0; i < NUM_BOARDS; i++) {
+        const struct peaks *peaks = board_peaks(&boards[i], of->dtype);
+        const struct floor_time floor = peaks_floor(peaks, row->flops, row->bytes);
+        char compute[32], memory[32];
+        snprintf(compute, sizeof compute, "%.1f TFLOP/s", peaks->gflops * 1e-3);
+        snprintf(memory, sizeof memory, "%.0f GB/s", peaks->gbytes_per_s);
+        table_row(&text, (const char *[]){ boards[i].name, compute, memory, floor_bound(&floor),
+                                           time_text(floor.us), boards[i].source });
+    }
+    table_print(&text);
+}
+
 static void print_text(const struct cost_table *t, const struct cost_subject *of)
 {
     const struct peaks *peaks = &of->peaks;
@@ -137,6 +180,7 @@ static void print_text(const struct cost_table *t, const struct cost_subject *of
         add_row_text(t, &t->row[i], of, &text);
     table_print(&text);
     printf("\n%s\n", t->note);
+    print_estimates(t, of);
 }
 
 void cost_print(const struct cost_table *t, const struct cost_subject *of, bool json)

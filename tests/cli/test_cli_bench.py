@@ -162,6 +162,25 @@ def test_cost_others(cli):
     assert "1 row *" in text and "16 rows" in text
 
 
+def test_cost_estimates(cli):
+    """cost estimates the time on boards that are sold, from published peaks."""
+    args = ("cost", "attention", "--shape", "1,32,8,1,4096,128", "--device", "cpu")
+    for dtype, peaks in (("f32", (17203, 61400, 163400)), ("f16", (137626, 122800, 1307400)),
+                         ("bf16", (137626, 122800, 1307400))):
+        (cost,) = cli.json_lines(*args, "--dtype", dtype)
+        assert tuple(e["peak_gflops"] for e in cost["estimates"]) == peaks
+        for e in cost["estimates"]:
+            compute = cost["flops"] / e["peak_gflops"] * 1e-3
+            memory = cost["bytes"] / e["peak_gbytes_per_s"] * 1e-3
+            assert math.isclose(e["floor_us"], max(compute, memory), rel_tol=1e-6), e
+            assert e["bound"] == ("compute" if compute >= memory else "memory"), e
+            assert e["basis"] == "estimate from published peaks, not measured" and e["source"]
+    text = cli(*args).stdout
+    for words in ("Estimates for GQA * from published peaks, not measured", "A770", "MI300X",
+                  "RX 7900 XTX"):
+        assert words in text, text
+
+
 def test_usage(cli):
     """usage errors and bad shapes of bench and cost."""
     for command in ("bench", "cost"):
@@ -213,7 +232,8 @@ def test_opencl(cli):
 
 
 TESTS = [test_fields, test_given, test_combinations, test_untuned, test_rotation,
-         test_cost_variants, test_cost_decode, test_cost_others, test_usage, test_opencl]
+         test_cost_variants, test_cost_decode, test_cost_others, test_cost_estimates, test_usage,
+         test_opencl]
 
 if __name__ == "__main__":
     main(TESTS, __doc__)
