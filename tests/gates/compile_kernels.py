@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiles every kernel for devices that are not here: compile_kernels.py GATE DUMP_KERNELS ...
 
-GATE     lint, dg2, pvc (Intel, ocloc), gfx90a, gfx1030, gfx1100 (AMD, clang), sm_80 (NVIDIA,
-         clang), sm_75, sm_120 (NVIDIA, clang and ptxas), sm_90a UNMARK_PTX (the same for kernels
-         with marked instructions, which UNMARK_PTX makes of their comments)
+GATE     lint, dg2, pvc (Intel, ocloc), gfx90a, gfx940, gfx1030, gfx1100 (AMD, clang), sm_80
+         (NVIDIA, clang), sm_75, sm_120 (NVIDIA, clang and ptxas), sm_90a UNMARK_PTX (the same for
+         kernels with marked instructions, which UNMARK_PTX makes of their comments)
 Writes TAP. A gate whose compiler is not installed is skipped. Kernels over the matrix tile are
 compiled for the engine of the device, and what the compiler tells of registers, spills and local
 memory stands in their lines.
@@ -24,14 +24,18 @@ DEVICE_LIBS = ["/usr/lib/*/amdgcn/bitcode", "/usr/lib/llvm-*/lib/clang/*/amdgcn/
                "/usr/lib/llvm-*/lib/clang/*/lib/amdgcn/bitcode", "/opt/rocm*/amdgcn/bitcode"]
 # The folder of dump_kernels with what is for the engine of a device.
 ENGINES = {"sm_75": "mma_k8", "sm_80": "mma_k16", "sm_120": "mma_k16", "gfx90a": "mfma",
-           "gfx1100": "wmma_gfx11", "dg2": "dpas_8", "pvc": "dpas_16", "sm_90a": "hopper"}
-# These compile nothing else: another device of their kind does.
-ONLY_ENGINE = ("sm_75", "sm_90a", "sm_120", "gfx1100")
+           "gfx940": "mfma", "gfx1100": "wmma_gfx11", "dg2": "dpas_8", "pvc": "dpas_16",
+           "sm_90a": "hopper"}
+# These compile nothing else: another device of their kind does. gfx940 is what clang 15 knows of
+# CDNA3: gfx942, which is sold, has its matrix instructions and came later.
+ONLY_ENGINE = ("sm_75", "sm_90a", "sm_120", "gfx940", "gfx1100")
+# Of these there is no device library that fits.
+BARE = ("gfx1100",)
 # A compiler takes a second for each, so these share the files of a kernel: every sixth, from one
 # on. gfx90a has them all.
 FIRST = {"dg2": 0, "gfx1030": 1, "sm_80": 2, "pvc": 4}
 # Where a fragment that leaves registers is a failure.
-NO_SPILLS = ("sm_75", "sm_80", "sm_90a", "sm_120", "gfx90a")
+NO_SPILLS = ("sm_75", "sm_80", "sm_90a", "sm_120", "gfx90a", "gfx940")
 PTXAS = [shutil.which("ptxas"), "/usr/local/cuda/bin/ptxas"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROBE = "kernel void probe(global float *x) { x[0] = exp(x[0]); }\n"
@@ -250,7 +254,7 @@ def make_gate(name, folder, rest):
         return lint_gate(folder)
     if name in ("dg2", "pvc"):
         return intel_gate(name, folder)
-    if name in ONLY_ENGINE and name.startswith("gfx"):
+    if name in BARE:
         return bare_amd_gate(name, folder)
     if name.startswith("gfx"):
         return amd_gate(name, folder)
