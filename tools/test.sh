@@ -23,6 +23,7 @@ rm -f "$build"/meson-logs/testlog.json "$build"/meson-logs/testlog.junit.xml
 # Several test programs share the cores: a thread that waits for others must not spin.
 export OMP_WAIT_POLICY=passive
 status=0
-"$MESON" test -C "$build" --no-rebuild "$@" || status=$?
+# One more than there are cores: many tests wait for something now and then.
+"$MESON" test -C "$build" --no-rebuild --num-processes $(($(nproc) + 1)) "$@" || status=$?
 python3 "$root/tools/test_summary.py" "$build/meson-logs" || exit 1
 exit "$status"

@@ -47,7 +47,7 @@ bool cla_truth_shared(const cla_view *cu_seqlens, int64_t B, int64_t row, int64_
  */
 double cla_truth_ulp(int32_t dtype, double magnitude);
 
-/* What rounding below the smallest numbers, and taking those for 0, adds to a sum of moderate ones. */
+/* What rounding of the smallest numbers, and taking them for 0, adds to a sum of moderate ones. */
 #define CLA_FLUSHED 0x1p-120
 
 /*

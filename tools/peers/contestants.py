@@ -179,8 +179,8 @@ class TorchGpuContestant:
                                            result.nbytes)
 
     def close(self):
-        """What was compiled is forgotten: PyTorch compiles one piece of code only so many times, and
-        then runs it as it is."""
+        """What was compiled is forgotten: PyTorch compiles one piece of code so many times, and then
+        runs it as it is."""
         self.tensors = self.result = None
         if self.compiled:
             self.torch.compiler.reset()

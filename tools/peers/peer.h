@@ -38,7 +38,7 @@ PEER_API void *peer_open(const peer_problem *problem, char *text);
 /* Returns when the result is there; not 0: it failed. */
 PEER_API int peer_run(void *contestant);
 
-/* clattn only: the same without waiting; the next peer_run() of any contestant on the device does. */
+/* clattn only: without waiting; the next peer_run() of any contestant on the device does that. */
 PEER_API int peer_start(void *contestant);
 
 /* The result, dense, in the dtype of the problem. */
