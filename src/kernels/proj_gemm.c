@@ -72,7 +72,8 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
         set_tile(t, 16, 8, 8, p->rows > 32 ? 8 : 4);
     if (!roomy || num_tiles(p, t) * (most > 1 ? most : 1) < units)
         set_tile(t, 8, 8, p->rows > 32 ? 8 : 4, 4);
-    t[BK] = narrow ? 16 : 8; /* 32 bytes of a row */
+    /* 32 bytes of a row, but something to load for every work-item. */
+    t[BK] = narrow || t[MR] * 2 < t[TX] ? 16 : 8;
     if (local_bytes(p, t) > dev->info.local_bytes)
         t[BK] = 8;
     while (t[SPLIT] < 16 && num_tiles(p, t) * (size_t)t[SPLIT] < 2 * units

@@ -57,6 +57,12 @@ static bool check_default(const mock_device *d, const clattn_plan *plan, const c
     memcpy(&problem, plan->problem, plan->op->size);
     if (cla_dispatch(plan->ctx, plan->op->name, k->stage, &problem, &pin, &choice) != CLATTN_OK)
         return false;
+    if (k->estimate) {
+        int guess[CLA_MAX_TUNABLES];
+        k->estimate(&plan->ctx->dev, &problem, guess);
+        ck_assert_msg(cla_kernel_legal(k, &plan->ctx->dev, &problem, guess),
+                      "%s: %s cannot run with its own guess", d->name, k->name);
+    }
     if (k->bind)
         k->bind(&problem, choice.t);
     check_family(d, &plan->ctx->dev, k, &problem, choice.t);

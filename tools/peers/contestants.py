@@ -179,7 +179,7 @@ class TorchGpuContestant:
                                            result.nbytes)
 
     def close(self):
-        """What was compiled is forgotten: PyTorch compiles one piece of code so many times, and then
+        """What was compiled is forgotten: PyTorch compiles a piece of code so many times, and then
         runs it as it is."""
         self.tensors = self.result = None
         if self.compiled:
