@@ -168,3 +168,14 @@ clattn_status clattn_measure_peaks(clattn_ctx *ctx, double *gflops, double *gbyt
                 "out of host memory for a measurement");
     return CLATTN_OK;
 }
+
+clattn_status clattn_measure_matrix_peak(clattn_ctx *ctx, double *bf16_gflops)
+{
+    CLA_TRY(cla_enter(ctx));
+    CLA_REQUIRE(ctx, bf16_gflops, CLATTN_ERR_ARG,
+                "clattn_measure_matrix_peak: bf16_gflops is NULL");
+    *bf16_gflops = ctx->cl ? 0 : cla_cpu_tile_peak(&ctx->cpu);
+    CLA_REQUIRE(ctx, *bf16_gflops > 0, CLATTN_ERR_UNSUPPORTED,
+                "no matrix engine for bf16 is measured on %s", ctx->dev.info.name);
+    return CLATTN_OK;
+}

@@ -120,12 +120,30 @@ START_TEST(peaks)
 }
 END_TEST
 
+START_TEST(matrix_peak)
+{
+    clattn_ctx *ctx = suite_ctx();
+    const clattn_device_info *info = clattn_ctx_device(ctx);
+    double gflops = 0;
+
+    FAILS(ctx, ERR_ARG, "NULL", clattn_measure_matrix_peak(ctx, NULL));
+    if (info->type == CLATTN_DEVICE_NATIVE && info->matrix_bf16) {
+        OK(ctx, clattn_measure_matrix_peak(ctx, &gflops));
+        ck_assert_msg(gflops > 1 && gflops < 1e7, "%g GFLOP/s", gflops);
+    } else {
+        FAILS(ctx, ERR_UNSUPPORTED, "no matrix engine|measured",
+              clattn_measure_matrix_peak(ctx, &gflops));
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("device");
     TCase *t = tcase_create("device");
 
     tcase_add_test(t, peaks);
+    tcase_add_test(t, matrix_peak);
     tcase_add_test(t, list);
     tcase_add_test(t, log_levels);
     tcase_add_test(t, threads);

@@ -86,7 +86,7 @@ static int rotate(struct bench *b, struct work *works, int n)
 
     for (int i = 0; i < n && code == EXIT_OK; i++) {
         const clattn_plan_info *info = &works[i].info;
-        if (peaks_floor(&b->peaks, info->flops, 2 * info->bytes).memory_bound)
+        if (peaks_floor(&b->peaks, works[i].dtype, info->flops, 2 * info->bytes).memory_bound)
             code = work_rotate(&works[i], room);
     }
     return code;

@@ -26,15 +26,15 @@ void json_floor(json_t *object, const struct floor_time *floor)
     json_number(object, "floor_us", floor->us);
 }
 
-void json_peaks(json_t *object, const struct peaks *peaks)
+void json_peaks(json_t *object, const struct peaks *peaks, clattn_dtype dtype)
 {
-    json_number(object, "peak_gflops", peaks->gflops);
+    json_number(object, "peak_gflops", peaks_rate(peaks, dtype));
     json_number(object, "peak_gbytes_per_s", peaks->gbytes_per_s);
 }
 
 static struct floor_time floor_of(const struct cost_row *row, const struct cost_subject *of)
 {
-    return peaks_floor(&of->peaks, row->flops, row->bytes);
+    return peaks_floor(&of->peaks, of->dtype, row->flops, row->bytes);
 }
 
 static void add_row_json(json_t *o, const struct cost_table *t, const struct cost_row *row,
@@ -62,12 +62,12 @@ static json_t *estimates_json(const struct cost_table *t, const struct cost_subj
 
     for (int i = 0; i < NUM_BOARDS; i++) {
         const struct peaks *peaks = board_peaks(&boards[i], of->dtype);
-        const struct floor_time floor = peaks_floor(peaks, row->flops, row->bytes);
+        const struct floor_time floor = peaks_floor(peaks, of->dtype, row->flops, row->bytes);
         json_t *o = json_object();
         json_text(o, "board", boards[i].name);
         json_text(o, "basis", "estimate from published peaks, not measured");
         json_text(o, "source", boards[i].source);
-        json_peaks(o, peaks);
+        json_peaks(o, peaks, of->dtype);
         json_floor(o, &floor);
         json_array_append_new(list, o);
     }
@@ -83,7 +83,7 @@ static void print_json(const struct cost_table *t, const struct cost_subject *of
     json_text(o, "flags", of->flags);
     json_text(o, "dtype", clattn_dtype_name(of->dtype));
     json_text(o, "device", of->device->name);
-    json_peaks(o, &of->peaks);
+    json_peaks(o, &of->peaks, of->dtype);
     add_row_json(o, t, &t->row[t->given], of);
     for (int i = 0; i < t->facts; i++)
         json_number(o, t->fact[i].key, t->fact[i].value);
@@ -155,7 +155,7 @@ static void print_estimates(const struct cost_table *t, const struct cost_subjec
     table_row(&text, head);
     for (int i = 0; i < NUM_BOARDS; i++) {
         const struct peaks *peaks = board_peaks(&boards[i], of->dtype);
-        const struct floor_time floor = peaks_floor(peaks, row->flops, row->bytes);
+        const struct floor_time floor = peaks_floor(peaks, of->dtype, row->flops, row->bytes);
         char compute[32], memory[32];
         snprintf(compute, sizeof compute, "%.1f TFLOP/s", peaks->gflops * 1e-3);
         snprintf(memory, sizeof memory, "%.0f GB/s", peaks->gbytes_per_s);
@@ -168,13 +168,14 @@ static void print_estimates(const struct cost_table *t, const struct cost_subjec
 static void print_text(const struct cost_table *t, const struct cost_subject *of)
 {
     const struct peaks *peaks = &of->peaks;
+    const double rate = peaks_rate(peaks, of->dtype);
     struct table text = { .columns = 0 };
 
     printf("%s %s %s%s%s\n", of->op, of->shape, clattn_dtype_name(of->dtype), *of->flags ? " " : "",
            of->flags);
     printf(
         "  device  %s: %.0f GFLOP/s, %.1f GB/s, so %.1f flop/B part memory from compute bound\n\n",
-        of->device->name, peaks->gflops, peaks->gbytes_per_s, peaks->gflops / peaks->gbytes_per_s);
+        of->device->name, rate, peaks->gbytes_per_s, rate / peaks->gbytes_per_s);
     add_head(t, &text);
     for (int i = 0; i < t->rows; i++)
         add_row_text(t, &t->row[i], of, &text);

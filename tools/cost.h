@@ -49,6 +49,6 @@ const char *floor_bound(const struct floor_time *floor);
 
 /* Add bound and floor_us; peak_gflops and peak_gbytes_per_s. */
 void json_floor(json_t *object, const struct floor_time *floor);
-void json_peaks(json_t *object, const struct peaks *peaks);
+void json_peaks(json_t *object, const struct peaks *peaks, clattn_dtype dtype);
 
 #endif

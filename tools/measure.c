@@ -110,7 +110,7 @@ static bool beats_floor(const struct peaks *peaks, int n, const struct work *wor
 {
     for (int i = 0; i < n; i++) {
         const clattn_plan_info *info = &works[i].info;
-        if (timing[i].min_us < peaks_floor(peaks, info->flops, info->bytes).us)
+        if (timing[i].min_us < peaks_floor(peaks, works[i].dtype, info->flops, info->bytes).us)
             return true;
     }
     return false;
@@ -139,7 +139,9 @@ static struct rates rates_of(const struct performance *p)
 {
     const clattn_plan_info *info = &p->work->info;
     const double us = p->timing.median_us;
-    struct rates r = { .floor = peaks_floor(&p->peaks, info->flops, info->bytes) };
+    struct rates r = {
+        .floor = peaks_floor(&p->peaks, p->work->dtype, info->flops, info->bytes)
+    };
 
     r.gflops = info->flops / us * 1e-3;
     r.gbytes_per_s = info->bytes / us * 1e-3;
@@ -177,7 +179,7 @@ static void print_json(const struct performance *p, const struct rates *r)
     json_floor(o, &r->floor);
     json_number(o, "fraction", r->fraction);
     json_number(o, "best_fraction", r->best_fraction);
-    json_peaks(o, &p->peaks);
+    json_peaks(o, &p->peaks, p->work->dtype);
     json_number(o, "workspace_bytes", (double)info->workspace_bytes);
     json_number(o, "workspace_over_output", r->workspace_over_output);
     json_print(o);
@@ -206,7 +208,8 @@ static void print_text(const struct performance *p, const struct rates *r)
         printf("  gain    %.3f times as fast as untuned, median of the turns\n", p->timing.ratio);
     printf("  rate    %.1f GFLOP/s, %.2f GB/s\n", r->gflops, r->gbytes_per_s);
     printf("  floor   %s, %s bound (this device: %.0f GFLOP/s, %.1f GB/s): %.1f %% reached%s\n",
-           time_text(r->floor.us), floor_bound(&r->floor), p->peaks.gflops, p->peaks.gbytes_per_s,
+           time_text(r->floor.us), floor_bound(&r->floor),
+           peaks_rate(&p->peaks, p->work->dtype), p->peaks.gbytes_per_s,
            100 * r->fraction, fastest);
     printf("  memory  %s of workspace, %.2f x the output\n",
            bytes_text((double)info->workspace_bytes), r->workspace_over_output);

@@ -56,9 +56,10 @@ int parse_sizes(const char *text, const char *grammar, int least, int most, int6
 /* Appends a word to a text of words, which begins as "". */
 void add_word(char *text, size_t size, const char *fmt, ...) CLI_PRINTF(3, 4);
 
-/* What a device can reach: f32 multiply-adds and reading from memory. */
+/* What a device can reach: f32 multiply-adds, reading from memory, and products of bf16. */
 struct peaks {
     double gflops, gbytes_per_s;
+    double bf16_gflops; /* 0: those of f32 */
 };
 
 /* What most subcommands take. */

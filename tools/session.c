@@ -61,6 +61,10 @@ int session_peaks(struct session *s, struct peaks *best)
 
     if (status != CLATTN_OK)
         return session_fail(s, status);
+    if (s->given.gflops == 0 && s->device->matrix_bf16
+        && clattn_measure_matrix_peak(s->ctx, &p.bf16_gflops) == CLATTN_OK
+        && p.bf16_gflops > best->bf16_gflops)
+        best->bf16_gflops = p.bf16_gflops;
     if (p.gflops > best->gflops)
         best->gflops = p.gflops;
     if (p.gbytes_per_s > best->gbytes_per_s)
@@ -68,9 +72,15 @@ int session_peaks(struct session *s, struct peaks *best)
     return EXIT_OK;
 }
 
-struct floor_time peaks_floor(const struct peaks *peaks, double flops, double bytes)
+double peaks_rate(const struct peaks *peaks, clattn_dtype dtype)
 {
-    const double compute = flops / peaks->gflops * 1e-3;
+    return dtype == CLATTN_BF16 && peaks->bf16_gflops > 0 ? peaks->bf16_gflops : peaks->gflops;
+}
+
+struct floor_time peaks_floor(const struct peaks *peaks, clattn_dtype dtype, double flops,
+                              double bytes)
+{
+    const double compute = flops / peaks_rate(peaks, dtype) * 1e-3;
     const double memory = bytes / peaks->gbytes_per_s * 1e-3;
 
     return compute >= memory ? (struct floor_time){ compute, false }

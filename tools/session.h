@@ -27,7 +27,11 @@ struct floor_time {
     double us;
     bool memory_bound; /* else by compute */
 };
-struct floor_time peaks_floor(const struct peaks *peaks, double flops, double bytes);
+struct floor_time peaks_floor(const struct peaks *peaks, clattn_dtype dtype, double flops,
+                              double bytes);
+
+/* GFLOP/s of multiply-adds of this dtype. */
+double peaks_rate(const struct peaks *peaks, clattn_dtype dtype);
 
 /* Monotonic clock. */
 double now_us(void);

@@ -246,6 +246,14 @@ CLATTN_API clattn_status clattn_finish(clattn_ctx *ctx);
 CLATTN_API clattn_status clattn_measure_peaks(clattn_ctx *ctx, double *gflops,
                                               double *gbytes_per_s);
 
+/**
+ * Measures, in about 0.1 s, the multiply-add rate of the native CPU's matrix engine for bf16, sums
+ * in f32: the floor of what runs on it.
+ * @return CLATTN_ERR_UNSUPPORTED: it has none, or the device is not the native CPU, whose engines
+ *         are not measured; else as clattn_attention()
+ */
+CLATTN_API clattn_status clattn_measure_matrix_peak(clattn_ctx *ctx, double *bf16_gflops);
+
 /* ------------------------------------------------------------------------------------------ */
 /* Buffers                                                                                    */
 

@@ -400,6 +400,7 @@ const cla_block_ops CLA_BLOCK_OPS = {
         .end = wide_end,
         .pack = pack_wide,
         .attend = attend_wide,
+        .multiply_add_rate = wide_rate,
     },
 #endif
 };

@@ -87,6 +87,7 @@ typedef struct cla_wide_ops {
     void (*pack)(const cla_attn *p, const cla_seq *seq, int hk, int panel, int count,
                  const cla_wide *to);
     void (*attend)(const cla_task *task);
+    double (*multiply_add_rate)(long n); /* as below, of products of tiles */
 } cla_wide_ops;
 
 /* One instruction set. */

@@ -301,4 +301,24 @@ static void attend_wide(const cla_task *t)
 static void wide_begin(void) { amx_begin(); }
 static void wide_end(void) { amx_end(); }
 
+/* n rounds of four products of zeros; returns how many operations that was. */
+static double wide_rate(long n)
+{
+    amx_begin();
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_zero(4);
+    _tile_zero(5);
+    for (long i = 0; i < n; i++) {
+        _tile_dpbf16ps(0, 4, 5);
+        _tile_dpbf16ps(1, 4, 5);
+        _tile_dpbf16ps(2, 4, 5);
+        _tile_dpbf16ps(3, 4, 5);
+    }
+    amx_end();
+    return 2.0 * 4 * AMX_SIDE * AMX_SIDE * AMX_STEPS * (double)n;
+}
+
 #endif

@@ -45,6 +45,9 @@ void cla_cpu_probe(const cla_cpu *cpu, cla_dev *dev);
  * not enough memory to measure them. */
 bool cla_cpu_peaks(const cla_cpu *cpu, double *gflops, double *gbytes_per_s);
 
+/* The rate of products of bf16 tiles; 0: there are none. */
+double cla_cpu_tile_peak(const cla_cpu *cpu);
+
 /* One per operation: fully validated problems with views in host memory. */
 clattn_status cla_cpu_attention(cla_cpu *cpu, const cla_attn *p, const int *t);
 clattn_status cla_cpu_attention_wide(cla_cpu *cpu, const cla_attn *p, const int *t);

@@ -25,30 +25,33 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Does so many rounds; returns how many operations that was. */
+typedef double rounds_of(long rounds);
+
 /* Operations per second of one pass on all threads. */
-static double multiply_add_pass(const cla_cpu *cpu, const cla_block_ops *ops, long rounds)
+static double multiply_add_pass(const cla_cpu *cpu, rounds_of *run, long rounds)
 {
     double operations = 0;
     const double start = seconds();
     (void)cpu; /* without OpenMP */
 #pragma omp parallel num_threads(cpu->threads) reduction(+ : operations)
-    operations += ops->multiply_add_rate(rounds);
+    operations += run(rounds);
     return operations / (seconds() - start);
 }
 
-static double measure_multiply_adds(const cla_cpu *cpu, const cla_block_ops *ops)
+static double measure_multiply_adds(const cla_cpu *cpu, rounds_of *run)
 {
     const long trial = 20000; /* tens of microseconds */
     double shortest = FMA_SECONDS, best = 0;
     for (int i = 0; i < 5; i++) {
         const double start = seconds();
-        ops->multiply_add_rate(trial);
+        run(trial);
         const double time = seconds() - start;
         shortest = time < shortest ? time : shortest;
     }
     const long rounds = (long)((double)trial * FMA_SECONDS / shortest);
     for (int i = 0; i < FMA_PASSES; i++) {
-        const double rate = multiply_add_pass(cpu, ops, rounds);
+        const double rate = multiply_add_pass(cpu, run, rounds);
         best = rate > best ? rate : best;
     }
     return best;
@@ -94,7 +97,14 @@ static double measure_read(const cla_cpu *cpu, const cla_block_ops *ops)
 bool cla_cpu_peaks(const cla_cpu *cpu, double *gflops, double *gbytes_per_s)
 {
     const cla_block_ops *ops = cla_block_ops_of(cpu->isa);
-    *gflops = measure_multiply_adds(cpu, ops) * 1e-9;
+    *gflops = measure_multiply_adds(cpu, ops->multiply_add_rate) * 1e-9;
     *gbytes_per_s = measure_read(cpu, ops) * 1e-9;
     return *gbytes_per_s > 0;
+}
+
+double cla_cpu_tile_peak(const cla_cpu *cpu)
+{
+    const cla_block_ops *ops = cla_block_ops_of(cpu->isa);
+    rounds_of *const run = ops->wide.multiply_add_rate;
+    return run ? measure_multiply_adds(cpu, run) * 1e-9 : 0;
 }
