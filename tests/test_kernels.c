@@ -220,8 +220,9 @@ START_TEST(caches)
     const cla_kernel *kernel = scope.list.kernel[_i];
     const kernel_way cover = kernel_walk_share(WALK_VALUES, 2, 1);
 
-    for (size_t i = 0; i < sizeof cache_config_shapes / sizeof cache_config_shapes[0]; i++)
-        check_shape(kernel, cache_config_shapes[i], cover);
+    check_shape(kernel, cache_config_shapes[0], cover);
+    check_shape(kernel, cache_config_shapes[1],
+                cla_kernel_is_native(kernel) ? cover : kernel_walk_default);
     for (size_t i = 0; i < sizeof cache_shapes / sizeof cache_shapes[0]; i++)
         check_shape(kernel, cache_shapes[i], kernel_walk_default);
     if (sample_is_tiled(kernel))
