@@ -81,7 +81,7 @@ static bool take_string(struct parser *p, char *out, size_t size)
         out[n++] = *p->at;
     }
     out[n] = 0;
-    return p->at < p->end && p->at++;
+    return take(p, quote);
 }
 
 static bool take_word(struct parser *p, const char *word)
@@ -193,7 +193,9 @@ static bool take_dict(struct parser *p, struct npy *out)
             return refuse(p, "the header has no '%s'", keys[k]);
     }
     skip_blanks(p);
-    return p->at == p->end || refuse(p, "the header has text behind its dict");
+    if (p->at != p->end)
+        return refuse(p, "the header has text behind its dict");
+    return true;
 }
 
 /* Elements and bytes of the shape against what the file has behind its header. */
