@@ -50,7 +50,11 @@ static const struct {
     { "{\"a\":1}", 0, "a has no dtype" },
     { "{\"a\":{}}", 0, "a has no dtype" },
     { "{\"a\":{\"dtype\":\"F32\"}}", 0, "a has no shape" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":4}}", 4, "a has no shape" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "no pair of data_offsets" },
+    { "{" T("a", "F32", "[1]", 0.5, 4) "}", 4, "no pair of data_offsets" },
+    { "{" T("a", "F32", "[1]", 0, true) "}", 4, "no pair of data_offsets" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,4]}}", 4, "no pair of" },
     { "{" T("a", "F33", "[1]", 0, 4) "}", 4, "unknown dtype F33" },
     { "{" T("a", "F32", "[-1]", 0, 4) "}", 4, "axis 0" },
     { "{" T("a", "F32", "[1.5]", 0, 4) "}", 4, "axis 0" },
@@ -108,6 +112,30 @@ START_TEST(good_safetensors)
 }
 END_TEST
 
+/* What cannot be a header, and a header without a tensor. */
+START_TEST(odd_safetensors)
+{
+    const size_t header = (size_t)101 << 20;
+    unsigned char *file = calloc(1, 8 + header); /* pages that nobody touches */
+    clm_safetensors s;
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert(!clm_safetensors_parse("file", file, 7, &s, &fault));
+    ck_assert_ptr_nonnull(strstr(fault.text, "7 bytes: no safetensors"));
+    file[3] = 6, file[2] = 0x50; /* 101 MiB */
+    ck_assert(!clm_safetensors_parse("file", file, 8 + header, &s, &fault));
+    ck_assert_ptr_nonnull(strstr(fault.text, "said to have 105906176 bytes"));
+    ck_assert(!clm_safetensors_parse("file", file, 4096, &s, &fault));
+    ck_assert_ptr_nonnull(strstr(fault.text, "the file has 4096"));
+    file[3] = 0, file[2] = 0;
+    memcpy(file, "\2\0\0\0\0\0\0\0{}", 10);
+    ck_assert_msg(clm_safetensors_parse("file", file, 10, &s, &fault), "%s", fault.text);
+    ck_assert_ptr_null(clm_safetensors_find(&s, "a"));
+    clm_safetensors_close(&s);
+    free(file);
+}
+END_TEST
+
 /* Sums all bytes that the tensors claim: a sanitizer sees what lies outside. */
 static unsigned touch(const clm_safetensors *s)
 {
@@ -149,6 +177,126 @@ START_TEST(damaged_safetensors)
     }
     printf("# %d of 20000 damaged files could still be read\n", parsed);
     free(copy), free(file);
+}
+END_TEST
+
+/* ---- config.json ---- */
+
+static const char gpt2[] = "{\"model_type\":\"gpt2\",\"n_embd\":96,\"n_head\":4,\"n_layer\":3,"
+                           "\"n_positions\":64,\"vocab_size\":99}";
+static const char bert[] = "{\"model_type\":\"bert\",\"hidden_size\":96,\"num_hidden_layers\":3,"
+                           "\"num_attention_heads\":4,\"intermediate_size\":200,"
+                           "\"max_position_embeddings\":64,\"type_vocab_size\":2,"
+                           "\"vocab_size\":99}";
+
+/* base without a key (NULL: with all), then changed by patch. */
+static bool parse_config(const char *base, const char *without, const char *patch, clm_config *out)
+{
+    json_t *json = json_loads(base, 0, NULL), *changes = json_loads(patch, 0, NULL);
+
+    ck_assert_msg(json && changes, "%s", patch);
+    ck_assert_int_eq(without ? json_object_del(json, without) : 0, 0);
+    ck_assert_int_eq(json_object_update(json, changes), 0);
+    const bool ok = clm_config_parse(json, out, &fault);
+    json_decref(json);
+    json_decref(changes);
+    return ok;
+}
+
+static const struct {
+    const char *base, *without, *patch, *says;
+} bad_configs[] = {
+    { gpt2, "model_type", "{}", "no model_type" },
+    { gpt2, NULL, "{\"model_type\":7}", "no model_type" },
+    { gpt2, NULL, "{\"model_type\":\"llama\"}", "model_type is llama" },
+    { gpt2, "n_embd", "{}", "n_embd is missing" },
+    { gpt2, NULL, "{\"n_embd\":1.5}", "n_embd is not a whole number" },
+    { gpt2, NULL, "{\"n_embd\":0}", "n_embd is 0" },
+    { gpt2, NULL, "{\"n_embd\":1048577}", "n_embd is 1048577" },
+    { gpt2, "n_head", "{}", "n_head is missing" },
+    { gpt2, NULL, "{\"n_head\":5}", "96 cannot be divided into 5 heads" },
+    { gpt2, NULL, "{\"n_layer\":1025}", "n_layer is 1025" },
+    { gpt2, "n_positions", "{}", "n_ctx is missing" },
+    { gpt2, NULL, "{\"n_positions\":-1}", "n_positions is -1" },
+    { gpt2, NULL, "{\"n_inner\":0}", "n_inner is 0" },
+    { gpt2, NULL, "{\"layer_norm_epsilon\":\"0\"}", "layer_norm_epsilon must be" },
+    { gpt2, NULL, "{\"layer_norm_epsilon\":-1e-5}", "layer_norm_epsilon must be" },
+    { gpt2, NULL, "{\"layer_norm_epsilon\":2}", "layer_norm_epsilon must be" },
+    { gpt2, NULL, "{\"activation_function\":\"swish\"}", "activation_function is swish" },
+    { gpt2, NULL, "{\"activation_function\":1}", "activation_function is no text" },
+    { gpt2, NULL, "{\"add_cross_attention\":true}", "add_cross_attention is true" },
+    { gpt2, "vocab_size", "{}", "vocab_size is missing" },
+    { bert, "hidden_size", "{}", "hidden_size is missing" },
+    { bert, "num_attention_heads", "{}", "num_attention_heads is missing" },
+    { bert, "num_hidden_layers", "{}", "num_hidden_layers is missing" },
+    { bert, "intermediate_size", "{}", "intermediate_size is missing" },
+    { bert, "max_position_embeddings", "{}", "max_position_embeddings is missing" },
+    { bert, "type_vocab_size", "{}", "type_vocab_size is missing" },
+    { bert, NULL, "{\"position_embedding_type\":\"relative_key\"}", "relative_key; only absolute" },
+    { bert, NULL, "{\"layer_norm_eps\":null}", "layer_norm_eps must be" },
+    { bert, NULL, "{\"hidden_act\":\"tanh\"}", "hidden_act is tanh" },
+    { bert, NULL, "{\"is_decoder\":true}", "is_decoder is true" },
+    { bert, NULL, "{\"add_cross_attention\":true}", "add_cross_attention is true" },
+};
+
+START_TEST(bad_config)
+{
+    const char *says = bad_configs[_i].says;
+    clm_config config;
+
+    ck_assert_msg(!parse_config(bad_configs[_i].base, bad_configs[_i].without,
+                                bad_configs[_i].patch, &config),
+                  "not refused: %s", says);
+    ck_assert_msg(strstr(fault.text, says), "\"%s\" does not say \"%s\"", fault.text, says);
+}
+END_TEST
+
+/* What may be left out, and what stands for it. */
+static const struct {
+    const char *base, *without, *patch;
+    int inner, positions, end;
+    clattn_row_function activation;
+    double eps;
+    bool unscaled, scale_by_layer;
+} good_configs[] = {
+    { gpt2, NULL, "{}", 384, 64, -1, CLATTN_ROW_GELU_TANH, 1e-5, false, false },
+    { gpt2, "n_positions", "{\"n_ctx\":32,\"n_inner\":null,\"activation_function\":null}", 384, 32,
+      -1, CLATTN_ROW_GELU_TANH, 1e-5, false, false },
+    { gpt2, NULL, "{\"n_inner\":77,\"layer_norm_epsilon\":0,\"activation_function\":\"relu\"}", 77,
+      64, -1, CLATTN_ROW_RELU, 0, false, false },
+    { gpt2, NULL, "{\"scale_attn_weights\":false,\"scale_attn_by_inverse_layer_idx\":true}", 384,
+      64, -1, CLATTN_ROW_GELU_TANH, 1e-5, true, true },
+    { gpt2, NULL,
+      "{\"scale_attn_weights\":true,\"scale_attn_by_inverse_layer_idx\":false,"
+      "\"add_cross_attention\":false,\"eos_token_id\":7}",
+      384, 64, 7, CLATTN_ROW_GELU_TANH, 1e-5, false, false },
+    { gpt2, NULL, "{\"eos_token_id\":[5,6]}", 384, 64, 5, CLATTN_ROW_GELU_TANH, 1e-5, false,
+      false },
+    { gpt2, NULL, "{\"eos_token_id\":[]}", 384, 64, -1, CLATTN_ROW_GELU_TANH, 1e-5, false, false },
+    { gpt2, NULL, "{\"eos_token_id\":\"x\"}", 384, 64, -1, CLATTN_ROW_GELU_TANH, 1e-5, false,
+      false },
+    { gpt2, NULL, "{\"eos_token_id\":16777217}", 384, 64, -1, CLATTN_ROW_GELU_TANH, 1e-5, false,
+      false },
+    { bert, NULL, "{}", 200, 64, -1, CLATTN_ROW_GELU, 1e-12, false, false },
+    { bert, NULL, "{\"position_embedding_type\":\"absolute\",\"layer_norm_eps\":0.5}", 200, 64, -1,
+      CLATTN_ROW_GELU, 0.5, false, false },
+};
+
+START_TEST(good_config)
+{
+    clm_config c;
+
+    ck_assert_msg(
+        parse_config(good_configs[_i].base, good_configs[_i].without, good_configs[_i].patch, &c),
+        "%s: %s", good_configs[_i].patch, fault.text);
+    ck_assert(c.M == 96 && c.heads == 4 && c.layers == 3 && c.vocab == 99);
+    ck_assert(c.inner == good_configs[_i].inner && c.positions == good_configs[_i].positions);
+    ck_assert(c.end == good_configs[_i].end && c.activation == good_configs[_i].activation);
+    ck_assert_float_eq(c.eps, (float)good_configs[_i].eps);
+    ck_assert(c.unscaled == good_configs[_i].unscaled);
+    ck_assert(c.scale_by_layer == good_configs[_i].scale_by_layer);
+    ck_assert(c.family == (good_configs[_i].base == bert ? CLM_BERT : CLM_GPT2));
+    ck_assert_int_eq(c.types, good_configs[_i].base == bert ? 2 : 0);
 }
 END_TEST
 
@@ -318,7 +466,12 @@ static Suite *suite(void)
 
     tcase_add_loop_test(t, bad_safetensors, 0, sizeof bad_files / sizeof bad_files[0]);
     tcase_add_test(t, good_safetensors);
+    tcase_add_test(t, odd_safetensors);
     tcase_add_test(t, damaged_safetensors);
+    suite_add_tcase(s, t);
+    t = tcase_create("config");
+    tcase_add_loop_test(t, bad_config, 0, sizeof bad_configs / sizeof bad_configs[0]);
+    tcase_add_loop_test(t, good_config, 0, sizeof good_configs / sizeof good_configs[0]);
     suite_add_tcase(s, t);
     t = tcase_create("tokenizers");
     tcase_add_loop_test(t, bad_tokenizers, 0, sizeof bad_vocabularies / sizeof bad_vocabularies[0]);

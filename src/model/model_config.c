@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model_config.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { MAX_WIDTH = 1 << 20, MAX_LAYERS = 1024, MAX_ROWS = 1 << 24 };
@@ -22,14 +21,14 @@ static bool read_size(const json_t *json, const char *key, int max, int *out, cl
 static bool is_set(const json_t *json, const char *key)
 {
     const json_t *value = json_object_get(json, key);
-    return value && !json_is_null(value);
+    return value && json_typeof(value) != JSON_NULL;
 }
 
 static bool read_eps(const json_t *json, const char *key, double absent, float *out, clm_fault *f)
 {
-    const json_t *value = json_object_get(json, key);
-    const double eps = value ? json_number_value(value) : absent;
-    if (!isfinite(eps) || eps < 0 || eps > 1 || (value && !json_is_number(value)))
+    json_t *value = json_object_get(json, key);
+    double eps = absent;
+    if ((value && json_unpack(value, "F", &eps) != 0) || eps < 0 || eps > 1)
         return clm_fail(f, "config.json: %s must be a number from 0 to 1", key);
     *out = (float)eps;
     return true;

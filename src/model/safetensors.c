@@ -30,37 +30,44 @@ static clattn_dtype dtype_of(const char *name, size_t *item_size)
     return CLATTN_NONE;
 }
 
+static bool read_integer(const json_t *value, json_int_t *out)
+{
+    if (!json_is_integer(value))
+        return false;
+    *out = json_integer_value(value);
+    return true;
+}
+
 /* Sets t->shape; *bytes becomes item_size times the product of the lengths. */
 static bool read_shape(const char *what, const json_t *shape, size_t item_size, clm_stored *t,
                        size_t *bytes, clm_fault *f)
 {
-    size_t i;
-    json_t *value;
+    const size_t rank = json_array_size(shape);
     if (!json_is_array(shape))
         return clm_fail(f, "%s: tensor %.80s has no shape", what, t->name);
-    if (json_array_size(shape) > CLATTN_MAX_RANK)
+    if (rank > CLATTN_MAX_RANK)
         return clm_fail(f, "%s: tensor %.80s has %zu axes, at most %d are possible", what, t->name,
-                        json_array_size(shape), CLATTN_MAX_RANK);
+                        rank, CLATTN_MAX_RANK);
     *bytes = item_size;
-    json_array_foreach(shape, i, value)
-    {
-        const json_int_t length = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (length < 0 || __builtin_mul_overflow(*bytes, (size_t)length, bytes))
+    for (size_t i = 0; i < rank; i++) {
+        json_int_t length;
+        if (!read_integer(json_array_get(shape, i), &length) || length < 0
+            || __builtin_mul_overflow(*bytes, (size_t)length, bytes))
             return clm_fail(f, "%s: axis %zu of tensor %.80s has no usable length", what, i,
                             t->name);
         t->shape[i] = length;
     }
-    t->rank = (int)json_array_size(shape);
+    t->rank = (int)rank;
     return true;
 }
 
 static bool read_offsets(const char *what, const json_t *offsets, size_t data_size, clm_stored *t,
                          size_t *end, clm_fault *f)
 {
-    const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
-    if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last))
+    json_int_t a, b;
+    if (!read_integer(json_array_get(offsets, 0), &a)
+        || !read_integer(json_array_get(offsets, 1), &b) || json_array_size(offsets) != 2)
         return clm_fail(f, "%s: tensor %.80s has no pair of data_offsets", what, t->name);
-    const json_int_t a = json_integer_value(first), b = json_integer_value(last);
     if (a < 0 || b < a || (uint64_t)b > data_size)
         return clm_fail(f, "%s: tensor %.80s lies at %lld to %lld of %zu bytes", what, t->name,
                         (long long)a, (long long)b, data_size);
@@ -121,23 +128,23 @@ static bool check_cover(const char *what, clm_safetensors *s, size_t data_size, 
         at += t->bytes;
     }
     qsort(s->tensors, s->count, sizeof *s->tensors, by_name);
-    return at == data_size
-           || clm_fail(f, "%s: the tensors end at byte %zu of %zu", what, at, data_size);
+    if (at != data_size)
+        return clm_fail(f, "%s: the tensors end at byte %zu of %zu", what, at, data_size);
+    return true;
 }
 
 static bool read_header(const char *what, json_t *header, const char *data, size_t data_size,
                         clm_safetensors *out, clm_fault *f)
 {
-    const char *name;
-    json_t *entry;
     out->tensors = calloc(json_object_size(header) + 1, sizeof *out->tensors);
     if (!out->tensors)
         return clm_out_of_memory(f);
-    json_object_foreach(header, name, entry)
-    {
+    for (void *i = json_object_iter(header); i; i = json_object_iter_next(header, i)) {
+        const char *name = json_object_iter_key(i);
         if (strcmp(name, "__metadata__") == 0)
             continue;
-        if (!read_tensor(what, name, entry, data, data_size, &out->tensors[out->count++], f))
+        if (!read_tensor(what, name, json_object_iter_value(i), data, data_size,
+                         &out->tensors[out->count++], f))
             return false;
     }
     return check_cover(what, out, data_size, f);
