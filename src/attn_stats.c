@@ -10,11 +10,7 @@ static clattn_status row_view(clattn_ctx *ctx, const char *op, const char *name,
     const cla_tensor_rule rule = { op, name, (p->ragged ? 2 : 3) + wide, CLA_DTYPE_BIT(dtype), true,
                                    false };
     CLA_TRY(cla_view_make(ctx, &rule, t, view));
-    CLA_TRY(cla_attn_check_rows(ctx, op, name, p, view));
-    CLA_REQUIRE(ctx, !wide || view->shape[3] <= CLA_MAX_LENGTH, CLATTN_ERR_SHAPE,
-                "%s: %s has %lld numbers in a row, at most %d are possible", op, name,
-                (long long)view->shape[3], CLA_MAX_LENGTH);
-    return CLATTN_OK;
+    return cla_attn_check_rows(ctx, op, name, p, view);
 }
 
 static clattn_status sums(clattn_ctx *ctx, const char *op, const clattn_attention_stats *u,

@@ -222,9 +222,8 @@ static clattn_status numbers(clattn_ctx *ctx, const linear_params *u, cla_linear
     p->scale = u->scale != 0 ? u->scale : 1.0f;
     p->causal = u->causal;
     p->normalized = !u->unnormalized;
-    CLA_REQUIRE(ctx, !p->causal || (p->Tq == p->Tk && (p->ragged || p->Nq == p->Nk)),
-                CLATTN_ERR_SHAPE, "%s: causal needs as many rows as keys, q has %d and k has %d",
-                OP, p->Tq, p->Tk);
+    CLA_REQUIRE(ctx, !p->causal || p->Tq == p->Tk, CLATTN_ERR_SHAPE,
+                "%s: causal needs as many rows as keys, q has %d and k has %d", OP, p->Tq, p->Tk);
     if (p->causal && p->ragged) {
         CLA_TRY(same_cu(ctx, p));
         p->Nq = p->Nk = p->Nq < p->Nk ? p->Nq : p->Nk;

@@ -8,6 +8,7 @@
 #include "context.h"
 #include "kernel.h"
 #include "params.h"
+#include "plan.h"
 #include "status.h"
 #include "storage.h"
 #include "suite.h"
@@ -410,6 +411,18 @@ START_TEST(shipped_table)
 }
 END_TEST
 
+/* Staging, checks and tuning have so many places for the tensors of an operation. */
+START_TEST(slots_of_operations)
+{
+    for (int i = 0; cla_ops[i]; i++) {
+        int n = 0;
+        while (cla_ops[i]->slots[n].name)
+            n++;
+        ck_assert_msg(n > 0 && n <= CLA_MAX_SLOTS, "%s has %d slots", cla_ops[i]->name, n);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("host");
@@ -428,6 +441,7 @@ static Suite *suite(void)
     tcase_add_test(t, view_bounds);
     tcase_add_test(t, configurations);
     tcase_add_test(t, shipped_table);
+    tcase_add_test(t, slots_of_operations);
     tcase_add_test(t, configuration_texts);
     suite_add_tcase(s, t);
     return s;

@@ -76,8 +76,6 @@ static clattn_status make_part(cla_subject *s, const cla_slot *slot, uint64_t *r
     const cla_view *view = cla_slot_view(slot, s->problem.bytes);
     if (view->dtype == CLATTN_NONE || view->in_work || view->span == 0)
         return CLATTN_OK;
-    CLA_REQUIRE(s->ctx, s->num_parts < CLA_MAX_SLOTS, CLATTN_ERR_UNSUPPORTED,
-                "%s has more than %d tensors", s->op->name, CLA_MAX_SLOTS);
     cla_subject_part *part = &s->parts[s->num_parts++];
     const bool is_float =
         view->dtype == CLATTN_F32 || view->dtype == CLATTN_F16 || view->dtype == CLATTN_BF16;
