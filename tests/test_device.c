@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context.h"
+#include "memory.h"
 #include "suite.h"
 
 static void expect_selected(const char *selector, const clattn_device_info *wanted)
@@ -117,6 +119,34 @@ START_TEST(peaks)
     ck_assert_msg(bandwidth > 0.01 && bandwidth < 1e6, "%g GB/s", bandwidth);
     FAILS(ctx, ERR_ARG, "NULL", clattn_measure_peaks(ctx, NULL, &bandwidth));
     FAILS(ctx, ERR_ARG, "NULL", clattn_measure_peaks(ctx, &gflops, NULL));
+    if (suite_is_native())
+        return;
+    const uint64_t most = ctx->dev.info.max_alloc_bytes;
+    ctx->dev.info.max_alloc_bytes = 64;
+    FAILS(ctx, ERR_UNSUPPORTED, "buffers of 64 bytes are too small",
+          clattn_measure_peaks(ctx, &gflops, &bandwidth));
+    ctx->dev.info.max_alloc_bytes = most;
+}
+END_TEST
+
+/* 2^32 rows too wide for any tile: more work-groups than a launch can have. Nothing is touched. */
+START_TEST(no_kernel)
+{
+    static float rows[1 << 20];
+    static const int64_t shape[] = { 1, 1, 1, 1 << 20 }, narrow[] = { 1 << 16, 1 << 16, 1, 1 };
+    clattn_ctx *ctx = suite_ctx();
+    clattn_tensor t = clattn_tensor_of_host(rows, CLATTN_F32, 4, shape);
+
+    if (suite_is_native()) /* does anything, if it takes years */
+        return;
+    float *o = memory_alloc(1 << 20); /* as if of 2^34 bytes, which must not overlap rows */
+    t.shape[0] = t.shape[1] = 1 << 16;
+    t.stride[0] = t.stride[1] = 0;
+    const clattn_tensor v = clattn_tensor_slice(t, 3, 0, 1);
+    FAILS(ctx, ERR_UNSUPPORTED, "attention: no kernel can do this problem on",
+          clattn_attention(ctx, clattn_attention_params(
+              .q = t, .k = t, .v = v, .o = clattn_tensor_of_host(o, CLATTN_F32, 4, narrow))));
+    free(o);
 }
 END_TEST
 
@@ -144,6 +174,7 @@ static Suite *suite(void)
 
     tcase_add_test(t, peaks);
     tcase_add_test(t, matrix_peak);
+    tcase_add_test(t, no_kernel);
     tcase_add_test(t, list);
     tcase_add_test(t, log_levels);
     tcase_add_test(t, threads);

@@ -384,7 +384,7 @@ END_TEST
 typedef struct bad_ragged {
     refusal as;
     int32_t cu_q[4], cu_k[4];
-    int entries_q, entries_k; /* 0: absent */
+    int entries_q, entries_k; /* 0: absent; -1: none */
     int64_t max_q, max_k;
 } bad_ragged;
 
@@ -400,12 +400,14 @@ static const bad_ragged bad_raggeds[] = {
     { { "negative", CLATTN_ERR_ARG, "cu_seqlens_q|-2" }, { 0, -2, 6 }, { 0, 2, 9 }, 3, 3, 0, 0 },
     { { "longer than said", CLATTN_ERR_SHAPE, "4|3" }, { 0, 2, 6 }, { 0, 2, 9 }, 3, 3, 3, 0 },
     { { "negative longest", CLATTN_ERR_SHAPE, "-1" }, { 0, 2, 6 }, { 0, 2, 9 }, 3, 3, 0, -1 },
+    { { "longest", CLATTN_ERR_SHAPE, "536870912" }, { 0, 2, 6 }, { 0, 2, 9 }, 3, 3, 1 << 29, 0 },
+    { { "no entries", CLATTN_ERR_SHAPE, "0 entries" }, { 0 }, { 0 }, -1, -1, 0, 0 },
 };
 enum { NUM_BAD_RAGGEDS = sizeof bad_raggeds / sizeof bad_raggeds[0] };
 
 static clattn_tensor host_i32(const int32_t *x, int64_t n)
 {
-    return n ? clattn_tensor_of_host(x, CLATTN_I32, 1, &n) : absent;
+    return n ? clattn_tensor_of_host(x, CLATTN_I32, 1, &(int64_t){ n > 0 ? n : 0 }) : absent;
 }
 
 START_TEST(ragged_errors)
@@ -527,6 +529,7 @@ static void no_context(clattn_status status, const char *word, struct clattn_ctx
     clattn_ctx *ctx = suite_ctx();
 
     log_line[0] = '\0';
+    p.struct_size = sizeof p;
     p.log = keep_line;
     ck_assert_int_eq(clattn_ctx_create(&p, &ctx), status);
     ck_assert_ptr_null(ctx);
@@ -536,14 +539,14 @@ static void no_context(clattn_status status, const char *word, struct clattn_ctx
 
 START_TEST(context_errors)
 {
-    const size_t size = sizeof(struct clattn_ctx_params);
+    typedef struct clattn_ctx_params ctx_params;
 
-    no_context(CLATTN_ERR_DEVICE, "abacus",
-               (struct clattn_ctx_params){ .struct_size = size, .device = "abacus" });
-    no_context(CLATTN_ERR_DEVICE, "99999",
-               (struct clattn_ctx_params){ .struct_size = size, .device = "99999" });
-    no_context(CLATTN_ERR_ARG, "-1",
-               (struct clattn_ctx_params){ .struct_size = size, .num_threads = -1 });
+    no_context(CLATTN_ERR_DEVICE, "abacus", (ctx_params){ .device = "abacus" });
+    no_context(CLATTN_ERR_DEVICE, "99999", (ctx_params){ .device = "99999" });
+    no_context(CLATTN_ERR_ARG, "num_threads is -1", (ctx_params){ .num_threads = -1 });
+    no_context(CLATTN_ERR_ARG, "num_threads is 1025", (ctx_params){ .num_threads = 1025 });
+    no_context(CLATTN_ERR_ARG, "effort is -2", (ctx_params){ .effort = (clattn_effort)-2 });
+    no_context(CLATTN_ERR_ARG, "effort is 5", (ctx_params){ .effort = (clattn_effort)5 });
     struct clattn_ctx_params p = { .struct_size = 0 };
     clattn_ctx *ctx = suite_ctx();
     ck_assert_int_eq(clattn_ctx_create(&p, &ctx), CLATTN_ERR_ARG);
@@ -674,6 +677,8 @@ START_TEST(merge_errors)
     FAILS(ctx, ERR_SHAPE, "o|3|4", clattn_merge(ctx, &m));
     m = good, m.lse.shape[2] = 2;
     FAILS(ctx, ERR_SHAPE, "lse|2|3", clattn_merge(ctx, &m));
+    m = good, m.o_parts.shape[4] = 0;
+    FAILS(ctx, ERR_SHAPE, "Dv is 0", clattn_merge(ctx, &m));
     m = good, m.lse_parts.dtype = CLATTN_F16;
     FAILS(ctx, ERR_ARG, "lse_parts|f16", clattn_merge(ctx, &m));
     m = good, m.o.data = parts;

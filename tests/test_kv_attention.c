@@ -97,7 +97,8 @@ END_TEST
 START_TEST(bad_layouts)
 {
     const attn_spec spec = own[6]; /* i8 pages of 16 rows, 4 sequences of 131 at most */
-    static const int64_t four[] = { 4 }, twelve[] = { 4, 12 };
+    static const int64_t four[] = { 4 }, twelve[] = { 4, 12 }, many[] = { 4, 1 << 25 };
+    static const int64_t halves[] = { 42, 2, 16, 2 };
     int32_t numbers[4] = { 3, 0, 0, 0 }, table[48] = { 0 };
     attn_data *data = attn_data_make(&spec, suite_seed());
     clattn_ctx *ctx = suite_ctx();
@@ -128,11 +129,25 @@ START_TEST(bad_layouts)
     BAD(ERR_SHAPE, "k_scale", p.layout.k_scale = clattn_tensor_slice(p.layout.k_scale, 0, 0, 3));
     BAD(ERR_SHAPE, "k_scale is for 1 heads of 16 rows",
         p.layout.k_scale = clattn_tensor_slice(p.layout.k_scale, 1, 0, 1));
+    BAD(ERR_SHAPE, "k_scale is for 2 heads of 15 rows",
+        p.layout.k_scale = clattn_tensor_slice(p.layout.k_scale, 2, 0, 15));
+    BAD(ERR_SHAPE, "k_scale has 2 scales for a row of 16|one for each 32",
+        p.k.dtype = p.v.dtype = CLATTN_I4; p.k.shape[3] /= 2; p.v.shape[3] /= 2;
+        p.layout.k_scale = clattn_tensor_of_host(table, CLATTN_F32, 4, halves));
+    BAD(ERR_ARG, "layout.k_scale is given, but rows are f32", p.k.dtype = p.v.dtype = CLATTN_F32);
+    BAD(ERR_SHAPE, "33554432 pages of 16 rows are more than 536870911",
+        p.layout.block_table = clattn_tensor_of_host(table, CLATTN_I32, 2, many));
     BAD(ERR_ARG, "layout.v_scale", p.layout.v_scale = (clattn_tensor){ 0 });
     BAD(ERR_ARG, "layout.v_scale|f32", p.layout.v_scale.dtype = CLATTN_I32);
     BAD(ERR_ARG, "k has dtype i8|needs f32", p.layout.lengths = (clattn_tensor){ 0 });
     BAD(ERR_ARG, "a block_table or scales, but no lengths",
         p.layout.lengths = (clattn_tensor){ 0 }, p.k = p.q, p.v = p.o);
+    for (int i = 0; i < 2; i++) { /* one kind of scale alone */
+        const clattn_tensor scale = run.params.layout.k_scale;
+        BAD(ERR_ARG, "a block_table or scales, but no lengths", p.k = p.q, p.v = p.o;
+            p.layout = (clattn_kv_layout){ 0 };
+            *(i ? &p.layout.k_scale : &p.layout.v_scale) = scale);
+    }
     BAD(ERR_SHAPE, "max_seqlen_k is 161|160 rows", p.max_seqlen_k = 161);
     BAD(ERR_ARG, "layout.lengths of sequence 0 has a 131|0 to 130", p.max_seqlen_k = 130);
     BAD(ERR_SHAPE, "max_seqlen_k is -3", p.max_seqlen_k = -3);

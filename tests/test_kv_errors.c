@@ -48,6 +48,10 @@ START_TEST(creation)
     BAD(ERR_ARG, "dtype is i32", p.dtype = CLATTN_I32);
     BAD(ERR_ARG, "dtype is", p.dtype = (clattn_dtype)77);
     BAD(ERR_SHAPE, "sequences of|are more than", p.sequences = 1 << 28, p.page_rows = 16);
+    BAD(ERR_SHAPE, "1 sequences of 536870911 rows in pages of 16|more than 536870911",
+        p.sequences = 1, p.capacity = (1 << 29) - 1, p.page_rows = 16);
+    BAD(ERR_SHAPE, "size overflows 64 bits", p.sequences = 1, p.capacity = (1 << 29) - 1,
+        p.heads = (1 << 29) - 1, p.key_width = 1 << 10);
     struct {
         params p;
         char more[64];
@@ -125,6 +129,7 @@ static void bad_appends(clattn_ctx *ctx, kv_model *m)
         p.k = clattn_tensor_slice(p.k, 1, 0, 1));
     BAD(ERR_SHAPE, "v has 2 heads of width 7|2 of 8", p.v = clattn_tensor_slice(p.v, 3, 0, 7));
     BAD(ERR_SHAPE, "k has 1 rows in 1 batches, v 2 in 1", p.k = clattn_tensor_slice(p.k, 2, 0, 1));
+    BAD(ERR_SHAPE, "k has 2 rows in 1 batches, v 2 in 0", p.v = clattn_tensor_slice(p.v, 0, 0, 0));
     BAD(ERR_ARG, "k is f16 and v is f32", p.k.dtype = CLATTN_F16);
     BAD(ERR_ARG, "k|i8", p.k.dtype = p.v.dtype = CLATTN_I8);
     BAD(ERR_ARG, "k", p.k.dtype = CLATTN_NONE);
@@ -209,6 +214,8 @@ START_TEST(changes)
     clattn_ctx *ctx = suite_ctx();
     const int64_t good[] = { 0, 1, 2 }, high[] = { 0, 3, 2 }, low[] = { -1, 1, 2 };
     float k[48 * 2 * 16];
+    clattn_tensor t;
+    clattn_kv_layout layout;
     kv_model m;
 
     fill(&m, ctx, _i);
@@ -228,7 +235,12 @@ START_TEST(changes)
     FAILS(ctx, ERR_SHAPE, "-1 rows", clattn_kv_read(m.kv, 1, 0, -1, k, NULL));
     FAILS(ctx, ERR_SHAPE, "9223372036854775807 rows from 1 on",
           clattn_kv_read(m.kv, 1, 1, INT64_MAX, k, NULL));
+    FAILS(ctx, ERR_SHAPE, "0 rows from 8 on", clattn_kv_read(m.kv, 1, 8, 0, k, NULL));
     FAILS(ctx, ERR_ARG, "from 3 on", clattn_kv_read(m.kv, 3, 0, 0, k, NULL));
+    FAILS(ctx, ERR_ARG, "an output is NULL", clattn_kv_tensors(m.kv, 0, 1, NULL, &t, &layout));
+    FAILS(ctx, ERR_ARG, "an output is NULL", clattn_kv_tensors(m.kv, 0, 1, &t, NULL, &layout));
+    FAILS(ctx, ERR_ARG, "an output is NULL", clattn_kv_tensors(m.kv, 0, 1, &t, &t, NULL));
+    FAILS(ctx, ERR_ARG, "-1 sequences from 0 on", clattn_kv_tensors(m.kv, 0, -1, &t, &t, &layout));
     OK(ctx, clattn_kv_read(m.kv, 1, 7, 0, k, k));
     OK(ctx, clattn_kv_reorder(m.kv, good));
     OK(ctx, clattn_kv_fork(m.kv, 1, 1));
@@ -297,10 +309,15 @@ START_TEST(attention)
     BAD(ERR_SHAPE, "max_seqlen_k is 49|48 rows", p.max_seqlen_k = 49);
     BAD(ERR_SHAPE, "max_seqlen_k is -1", p.max_seqlen_k = -1);
     BAD(ERR_ARG, "q", p.q.dtype = CLATTN_NONE);
+    BAD(ERR_ARG, "o is bf16, must be f32 as q, or f32", p.o.dtype = CLATTN_BF16);
     BAD(ERR_ARG, "cu_seqlens and layout.lengths are both given",
         p.cu_seqlens_q = clattn_tensor_of_host(&zero, CLATTN_I32, 1, one));
     OK(ctx, call(&good));
 #undef call
+    FAILS(ctx, ERR_ARG, _i ? "argmax: o is f16 and v is i8|which are f32" : "argmax: o is f16",
+          clattn_argmax(ctx, clattn_argmax_params(
+              .kv = m.kv, .q = clattn_tensor_of_host(q, CLATTN_F16, 4, shape),
+              .o = clattn_tensor_of_host(o, CLATTN_F16, 4, narrow))));
     kv_model_check(&m);
     kv_model_free(&m);
 }

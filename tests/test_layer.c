@@ -453,6 +453,7 @@ START_TEST(failure_leaves_the_cache)
     static float x[B * N * M], w[H * D * M], y[B * N * M];
     static const int64_t xs[] = { B, N, M }, ws[] = { H, D, M }, os[] = { M, H * D };
     static const uint8_t mask[1];
+    static const int32_t starts[B];
     static const int64_t bad_mask[] = { 1, 1, 1, 3 };
     const clattn_projection_part part = { .w = clattn_tensor_of_host(w, CLATTN_F32, 3, ws) };
     struct clattn_layer_params p;
@@ -489,9 +490,82 @@ START_TEST(failure_leaves_the_cache)
         p.q.w.shape[0] = (int64_t)1 << 62);
     BAD(ERR_SHAPE, "v.w has 2 heads of -1", p.v.w.shape[1] = -1);
     BAD(ERR_SHAPE, "2 batches of 536870911 rows", p.x.shape[1] = (1 << 29) - 1);
+    BAD(ERR_SHAPE, "536870912 batches of 12 rows", p.x.shape[0] = 1 << 29);
+    BAD(ERR_SHAPE, "-1 batches", p.x.shape[0] = -1);
+    BAD(ERR_SHAPE, "-1 rows", p.x.shape[1] = -1);
+    BAD(ERR_SHAPE, "x has 2 axes", p.x.rank = 2);
+    BAD(ERR_SHAPE, "q.w has 4 axes", p.q.w.rank = 4);
+    BAD(ERR_SHAPE, "q.w is [out][M] and the number of its heads is 0", p.q.w.rank = 2);
+    BAD(ERR_SHAPE, "q.w has 16 outputs, 3 heads do not divide them", p.heads = 3,
+        p.q.w = clattn_tensor_of_host(w, CLATTN_F32, 2, os));
+    BAD(ERR_SHAPE, "q.w has 2 heads, heads or kv_heads says 3", p.heads = 3);
+    BAD(ERR_SHAPE, "k 2 heads of 8, v 1 heads", p.v.w = clattn_tensor_slice(p.v.w, 0, 0, 1));
+    BAD(ERR_ARG, "x has dtype i8, needs f32, f16 or bf16", p.x.dtype = CLATTN_I8);
+    BAD(ERR_ARG, "start or starts is given",
+        p.starts = clattn_tensor_of_host(starts, CLATTN_I32, 1, xs));
+    FAILS(ctx, ERR_ARG, "out is NULL", clattn_plan_layer(ctx, &good, NULL));
+    p = good;
+    p.x = clattn_tensor_slice(p.x, 0, 0, 0);
+    OK(ctx, clattn_layer(ctx, &p));
+    kv_model_check(&m);
     OK(ctx, clattn_layer(ctx, &good));
     ck_assert_int_eq(clattn_kv_length(m.kv, 1), 56 + N);
     kv_model_free(&m);
+}
+END_TEST
+
+/* A cache takes one part as its keys and one as its values, as wide as it is, and nothing else. */
+START_TEST(refused_parts)
+{
+    enum { B = 2, N = 3, M = 16, H = 2, D = 8, Dv = 6 };
+    static const clattn_dtype dtypes[] = { CLATTN_F32, CLATTN_I8, CLATTN_I4 };
+    static const int64_t xs[] = { B, N, M }, ys[] = { B, N, H, D };
+    static const int64_t ks[] = { H, D, M }, vs[] = { H, Dv, M };
+    static const int32_t starts[B];
+    static float x[B * N * M], w[H * D * M], y[B * N * H * D];
+    clattn_ctx *ctx = suite_ctx();
+    clattn_kv *kv[3];
+    struct clattn_projection_params p;
+
+    for (int i = 0; i < 3; i++)
+        OK(ctx, clattn_kv_create(ctx, clattn_kv_params(.sequences = B, .heads = H, .key_width = D,
+                                                       .value_width = Dv, .capacity = 20,
+                                                       .dtype = dtypes[i]), &kv[i]));
+    const clattn_tensor keys = clattn_tensor_of_host(w, CLATTN_F32, 3, ks);
+    const clattn_tensor values = clattn_tensor_of_host(w, CLATTN_F32, 3, vs);
+    const struct clattn_projection_params good = *clattn_projection_params(
+        .x = clattn_tensor_of_host(x, CLATTN_F32, 3, xs), .kv = kv[0],
+        .parts = { { .w = keys, .y = clattn_tensor_of_host(y, CLATTN_F32, 4, ys) },
+                   { .w = keys, .into = CLATTN_KV_KEYS },
+                   { .w = values, .into = CLATTN_KV_VALUES } });
+#define REFUSED(status, words, ...)                                \
+    do {                                                           \
+        p = good;                                                  \
+        __VA_ARGS__;                                               \
+        FAILS(ctx, status, words, clattn_projection(ctx, &p));     \
+    } while (0)
+    REFUSED(ERR_UNSUPPORTED, "the cache is i8|kv_append", p.kv = kv[1]);
+    REFUSED(ERR_UNSUPPORTED, "the cache is i4|kv_append", p.kv = kv[2]);
+    REFUSED(ERR_ARG, "parts[1] goes into the cache and has y", p.parts[1].y = p.parts[0].y);
+    REFUSED(ERR_ARG, "parts[2]|has y or residual", p.parts[2].residual = p.parts[0].y);
+    REFUSED(ERR_SHAPE, "parts[1].w has 1 heads of 8, the cache has 2 of 8",
+            p.parts[1].w = clattn_tensor_slice(keys, 0, 0, 1));
+    REFUSED(ERR_SHAPE, "parts[2].w has 2 heads of 8, the cache has 2 of 6", p.parts[2].w = keys);
+    REFUSED(ERR_ARG, "parts[0].into is 3", p.parts[0].into = (clattn_kv_part)3);
+    REFUSED(ERR_ARG, "kv is given, 0 parts go into its keys and 1",
+            p.parts[1].into = CLATTN_KV_NONE);
+    REFUSED(ERR_ARG, "kv is given, 1 parts go into its keys and 0",
+            p.parts[2].into = CLATTN_KV_NONE);
+    REFUSED(ERR_ARG, "kv is NULL, 1 parts go into its keys and 1", p.kv = NULL);
+    REFUSED(ERR_ARG, "start or starts is given", p.start = 1);
+    REFUSED(ERR_ARG, "start or starts is given",
+            p.starts = clattn_tensor_of_host(starts, CLATTN_I32, 1, xs));
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(clattn_kv_length(kv[i], 0), 0);
+    OK(ctx, clattn_projection(ctx, &good));
+    ck_assert_int_eq(clattn_kv_length(kv[0], 1), N);
+    for (int i = 0; i < 3; i++)
+        clattn_kv_destroy(&kv[i]);
 }
 END_TEST
 
@@ -506,6 +580,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, plans, 0, 4);
     tcase_add_loop_test(t, projection_into_a_cache, 0, 4);
     tcase_add_loop_test(t, failure_leaves_the_cache, 0, 2);
+    tcase_add_test(t, refused_parts);
     suite_add_tcase(s, t);
     return s;
 }

@@ -302,6 +302,8 @@ START_TEST(errors)
         __VA_ARGS__;                                           \
         FAILS(ctx, status, words, clattn_linear_attention(ctx, &p)); \
     } while (0)
+    static float wide[16385];
+    static const int64_t wide_shape[] = { 1, 1, 1, 16385 }, narrow_shape[] = { 1, 1, 1, 4 };
     FAILS(ctx, ERR_ARG, "params is NULL", clattn_linear_attention(ctx, NULL));
     BAD(ERR_ARG, "struct_size is 0", p.struct_size = 0);
     BAD(ERR_ARG, "q is missing", p.q.dtype = CLATTN_NONE);
@@ -320,6 +322,12 @@ START_TEST(errors)
     BAD(ERR_ARG, "scale is inf", p.scale = INFINITY);
     BAD(ERR_ARG, "form is 3", p.form = (clattn_linear_form)3);
     BAD(ERR_ARG, "quadratic form has no state|state_in", p.form = CLATTN_FORM_QUADRATIC);
+    BAD(ERR_ARG, "quadratic form has no state|state_out", p.form = CLATTN_FORM_QUADRATIC,
+        p.state_in_kv.dtype = p.state_in_z.dtype = CLATTN_NONE);
+    BAD(ERR_SHAPE, "D is 16385, poly2 takes at most 16384", p.map = CLATTN_MAP_POLY2,
+        p.q = p.k = clattn_tensor_of_host(wide, CLATTN_F32, 4, wide_shape),
+        p.v = clattn_tensor_of_host(wide, CLATTN_F32, 4, narrow_shape),
+        p.o = clattn_tensor_of_host(wide, CLATTN_F32, 4, narrow_shape));
     BAD(ERR_ARG, "state_in_kv is given without state_in_z", p.state_in_z.dtype = CLATTN_NONE);
     BAD(ERR_ARG, "state_out_z is given without state_out_kv", p.state_out_kv.dtype = CLATTN_NONE);
     BAD(ERR_SHAPE, "axis 2 of state_in_kv has length 11, must be F = 12",

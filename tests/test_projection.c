@@ -184,6 +184,8 @@ SPOIL(no_w, p->parts[0].w = absent)
 SPOIL(no_y, p->parts[1].y = absent)
 SPOIL(no_second_w, p->num_parts = 3)
 SPOIL(too_many_parts, p->num_parts = 4)
+SPOIL(too_few_parts, p->num_parts = -1)
+SPOIL(too_many_rows, p->x.shape[0] = p->x.shape[1] = 1 << 15; p->x.stride[0] = p->x.stride[1] = 0)
 SPOIL(x_of_i8, p->x.dtype = CLATTN_I8)
 SPOIL(w_of_u8, p->parts[0].w.dtype = CLATTN_U8)
 SPOIL(w_of_other_part, p->parts[1].w.dtype = CLATTN_BF16)
@@ -203,6 +205,8 @@ SPOIL(bias_of_other_length, p->parts[0].bias = clattn_tensor_slice(p->x, 2, 0, 4
 SPOIL(scale_for_floats, p->parts[0].scale = p->parts[0].w)
 SPOIL(no_scale, p->parts[0].w.dtype = p->parts[1].w.dtype = CLATTN_I8)
 SPOIL(pairs_of_20, p->parts[0].w = clattn_tensor_slice(p->parts[0].w, 2, 0, 10);
+      p->parts[0].w.dtype = CLATTN_I4)
+SPOIL(nine_pairs, p->parts[0].w = clattn_tensor_slice(p->parts[0].w, 2, 0, 9);
       p->parts[0].w.dtype = CLATTN_I4)
 SPOIL(rotary_unknown, p->parts[0].rotary = (clattn_rotary)3)
 SPOIL(rotary_of_odd_width, p->parts[0].w = clattn_tensor_slice(p->parts[0].w, 1, 0, 7);
@@ -226,6 +230,8 @@ static const struct {
     { no_y, CLATTN_ERR_ARG, "parts[1].y is missing" },
     { no_second_w, CLATTN_ERR_ARG, "parts[2].w is missing" },
     { too_many_parts, CLATTN_ERR_ARG, "num_parts is 4" },
+    { too_few_parts, CLATTN_ERR_ARG, "num_parts is -1" },
+    { too_many_rows, CLATTN_ERR_SHAPE, "B * N is 1073741824" },
     { x_of_i8, CLATTN_ERR_ARG, "x has dtype i8|f32, f16, bf16" },
     { w_of_u8, CLATTN_ERR_ARG, "parts[0].w has dtype u8|i8, i4" },
     { w_of_other_part, CLATTN_ERR_ARG, "parts[1].w has dtype bf16|f32" },
@@ -243,6 +249,7 @@ static const struct {
     { scale_for_floats, CLATTN_ERR_ARG, "parts[0].scale is given|f32" },
     { no_scale, CLATTN_ERR_ARG, "parts[0].scale is missing|i8" },
     { pairs_of_20, CLATTN_ERR_SHAPE, "M is 20|multiple of 32" },
+    { nine_pairs, CLATTN_ERR_SHAPE, "parts[0].w has 9 pairs|M = 20" },
     { rotary_unknown, CLATTN_ERR_ARG, "rotary of parts[0].y is 3" },
     { rotary_of_odd_width, CLATTN_ERR_SHAPE, "parts[0].y are 7 wide|even" },
     { base_too_small, CLATTN_ERR_ARG, "base of parts[0].y is 0.5" },
@@ -298,6 +305,9 @@ START_TEST(rope_refusals)
     p.x = clattn_tensor_slice(p.x, 3, 0, 7);
     p.y = clattn_tensor_slice(p.y, 3, 0, 7);
     FAILS(ctx, ERR_SHAPE, "7 wide|even", clattn_rope(ctx, &p));
+    p = good;
+    p.x = clattn_tensor_slice(p.x, 3, 0, 0);
+    FAILS(ctx, ERR_SHAPE, "D is 0", clattn_rope(ctx, &p));
     p = good;
     p.y = clattn_tensor_slice(p.y, 1, 0, 2);
     FAILS(ctx, ERR_SHAPE, "axis 1 of y has length 2", clattn_rope(ctx, &p));

@@ -281,9 +281,16 @@ START_TEST(row_refusals)
     p = good;
     p.eps = -1;
     FAILS(ctx, ERR_ARG, "eps is -1", clattn_rowwise(ctx, &p));
+    p.eps = NAN;
+    FAILS(ctx, ERR_ARG, "eps is|nan|at least 0", clattn_rowwise(ctx, &p));
     p = good;
     p.scale = 2;
     FAILS(ctx, ERR_ARG, "scale is 2", clattn_rowwise(ctx, &p));
+    p.function = CLATTN_ROW_SOFTMAX, p.eps = 0, p.scale = INFINITY;
+    FAILS(ctx, ERR_ARG, "scale is inf, must be finite", clattn_rowwise(ctx, &p));
+    p = good;
+    p.x = clattn_tensor_slice(p.x, p.x.rank - 1, 0, 0);
+    FAILS(ctx, ERR_SHAPE, "M is 0", clattn_rowwise(ctx, &p));
     p = good;
     p.weight = clattn_tensor_slice(p.weight, 0, 0, 95);
     FAILS(ctx, ERR_SHAPE, "weight has 95|have 96", clattn_rowwise(ctx, &p));

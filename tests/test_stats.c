@@ -108,6 +108,15 @@ SPOIL(keys_of_one_batch, p->stats.keys = clattn_tensor_slice(p->stats.keys, 0, 0
 SPOIL(mean_of_four_keys, p->stats.mean = clattn_tensor_slice(p->stats.mean, 2, 0, 4))
 SPOIL(mean_beyond_rows, p->stats.mean_row = 1)
 SPOIL(mean_of_negative_row, p->stats.mean_row = -1)
+SPOIL(mean_behind_the_rows, p->stats.mean_row = 4)
+SPOIL(mean_of_one_batch, p->stats.mean = clattn_tensor_slice(p->stats.mean, 0, 0, 1))
+SPOIL(keys_of_two_rows, p->stats.keys = clattn_tensor_slice(p->stats.keys, 1, 0, 2))
+SPOIL(lse_of_one_batch, p->lse = clattn_tensor_slice(p->lse, 0, 0, 1))
+SPOIL(lse_of_three_heads, p->lse = clattn_tensor_slice(p->lse, 1, 0, 3))
+SPOIL(probs_of_one_batch, p->probs = clattn_tensor_slice(p->probs, 0, 0, 1))
+SPOIL(probs_behind_the_heads, p->probs_head = 5)
+SPOIL(probs_of_negative_row, p->probs_row = -1)
+SPOIL(probs_behind_the_rows, p->probs_row = 4)
 
 static const struct {
     void (*spoil)(params *p);
@@ -125,12 +134,21 @@ static const struct {
     { mean_of_four_keys, CLATTN_ERR_SHAPE, "stats.mean|4|5" },
     { mean_beyond_rows, CLATTN_ERR_SHAPE, "stats.mean|3" },
     { mean_of_negative_row, CLATTN_ERR_SHAPE, "stats.mean|-1" },
+    { mean_behind_the_rows, CLATTN_ERR_SHAPE, "stats.mean is of rows 4 to|q has 3 rows" },
+    { mean_of_one_batch, CLATTN_ERR_SHAPE, "stats.mean is [1]|must be [2]" },
+    { keys_of_two_rows, CLATTN_ERR_SHAPE, "stats.keys is [2][2]|must be [2][3]" },
+    { lse_of_one_batch, CLATTN_ERR_SHAPE, "lse is [1][4][3], must be [2][4][3]" },
+    { lse_of_three_heads, CLATTN_ERR_SHAPE, "lse is [2][3][3], must be [2][4][3]" },
+    { probs_of_one_batch, CLATTN_ERR_SHAPE, "probs is [1]|must be [2]" },
+    { probs_behind_the_heads, CLATTN_ERR_SHAPE, "probs of heads 5 to|q has 4 heads" },
+    { probs_of_negative_row, CLATTN_ERR_SHAPE, "probs of rows -1 to" },
+    { probs_behind_the_rows, CLATTN_ERR_SHAPE, "probs of rows 4 to|q has 3 rows" },
 };
 
 START_TEST(errors)
 {
     static const attn_spec spec = { .B = 2, .Hq = 4, .Hk = 2, .Nq = 3, .Nk = 5, .D = 8, .Dv = 6,
-                                    .stats = true };
+                                    .stats = true, .lse = true, .probs = true };
     clattn_ctx *ctx = suite_ctx();
     attn_data *data = attn_data_make(&spec, suite_seed());
     attn_run run;

@@ -398,13 +398,46 @@ START_TEST(refuses)
     job j;
     job_open(&j, 1);
     ck_assert_int_eq(clattn_plan_tune(NULL, NULL, NULL), CLATTN_ERR_ARG);
-    ck_assert_int_eq(clattn_plan_tune(j.plan, clattn_tune_params(.effort = 9), NULL),
-                     CLATTN_ERR_ARG);
-    ck_assert_int_eq(clattn_plan_tune(j.plan, clattn_tune_params(.max_evals = -1), NULL),
-                     CLATTN_ERR_ARG);
-    ck_assert_int_eq(clattn_plan_tune(j.plan, clattn_tune_params(.max_seconds = (double)NAN), NULL),
-                     CLATTN_ERR_ARG);
+#define BAD(words, ...)                                                                    \
+    FAILS(j.ctx, ERR_ARG, words, clattn_plan_tune(j.plan, clattn_tune_params(__VA_ARGS__), NULL))
+    BAD("effort is 9", .effort = 9);
+    BAD("effort is -1", .effort = CLATTN_EFFORT_OFF);
+    BAD("a limit is negative", .max_evals = -1);
+    BAD("a limit is negative or NaN|nan", .max_seconds = (double)NAN);
+    BAD("a limit is negative|-2 s", .worker_seconds = -2);
+#undef BAD
+    FAILS(j.ctx, ERR_ARG, "info is NULL", clattn_ctx_cache(j.ctx, NULL));
     job_close(&j);
+}
+END_TEST
+
+/* Plans of nothing, and of what is no operation of its own. */
+START_TEST(nothing_to_tune)
+{
+    static float x[4];
+    static const int64_t none[] = { 1, 1, 0, 4 }, one[] = { 1, 1, 1, 4 };
+    static const int64_t row[] = { 1, 1, 2 }, heads[] = { 1, 2, 2 }, out[] = { 2, 2 };
+    const clattn_tensor q = clattn_tensor_of_host(x, CLATTN_F32, 4, none);
+    const clattn_tensor k = clattn_tensor_of_host(x, CLATTN_F32, 4, one);
+    const clattn_projection_part part = { .w = clattn_tensor_of_host(x, CLATTN_F32, 3, heads) };
+    clattn_ctx *ctx;
+    clattn_plan *plan;
+
+    OK(NULL, clattn_ctx_create(clattn_ctx_params(.device = "cpu"), &ctx));
+    OK(ctx, clattn_plan_attention(ctx, clattn_attention_params(.q = q, .k = k, .v = k, .o = q),
+                                  &plan));
+    FAILS(ctx, ERR_UNSUPPORTED, "attention|launches nothing", clattn_plan_tune(plan, NULL, NULL));
+    clattn_plan_destroy(&plan);
+    float y[2];
+    OK(ctx, clattn_plan_layer(
+                ctx, clattn_layer_params(.x = clattn_tensor_of_host(x, CLATTN_F32, 3, row),
+                                         .q = part, .k = part, .v = part,
+                                         .out = { .w = clattn_tensor_of_host(x, CLATTN_F32, 2, out),
+                                                  .y = clattn_tensor_of_host(y, CLATTN_F32, 3, row)
+                                         }), &plan));
+    FAILS(ctx, ERR_UNSUPPORTED, "layer|no check for it", clattn_plan_tune(plan, NULL, NULL));
+    clattn_plan_destroy(&plan);
+    clattn_ctx_destroy(&ctx);
 }
 END_TEST
 
@@ -421,6 +454,7 @@ static Suite *suite(void)
     tcase_add_test(t, tunes_at_first_use);
     tcase_add_test(t, no_worker);
     tcase_add_test(t, refuses);
+    tcase_add_test(t, nothing_to_tune);
     suite_add_tcase(s, t);
     return s;
 }
