@@ -4,6 +4,9 @@
 
 BUILD is a build with -Db_coverage=true whose tests have run; see tools/coverage.sh. The checks are
 every CLA_REQUIRE of the library, and the whole of the files that parse what others have written.
+Left out is what no input leads to: memory that runs out (CLATTN_ERR_MEMORY, clm_out_of_memory), and
+drivers, kernels and processes that do not do their part (src/opencl, CLATTN_ERR_DEVICE and _CHECK).
+That is tried by making calls fail one after the other, and counts there: tests/faults.
 Prints a line for each branch that was never taken, and a table; exits with 1 if there is a line."""
 import collections
 import json
@@ -14,36 +17,46 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PARSERS = ("tools/npy.c", "src/model/safetensors.c", "src/model/model_config.c")
-# What only a broken driver or a broken disk answers is tried by making calls fail, one after the
-# other, and counts there.
-NOT_INPUT = ("src/opencl/",)
+DRIVERS = "src/opencl/"
 CHECK = re.compile(r"^(?!\s*#\s*define).*\bCLA_REQUIRE\(")
+IF = re.compile(r"^\s*if \(")
+NOT_INPUT = re.compile(r"\bCLATTN_ERR_(MEMORY|DEVICE|CHECK)\b|\bclm_out_of_memory\(")
 
 
-def lines_of_checks(text):
-    """The numbers of the lines of every CLA_REQUIRE, to the end of its statement."""
-    found, inside = set(), False
+def statements(text, start):
+    """The numbers of the lines, and the text, of every statement that starts so, to its end."""
+    numbers, words = [], ""
     for number, line in enumerate(text.splitlines(), 1):
-        inside = inside or CHECK.match(line) is not None
-        if inside:
-            found.add(number)
-        if line.rstrip().endswith(";"):
-            inside = False
-    return found
+        if numbers or start.match(line):
+            numbers.append(number)
+            words += line
+        if numbers and line.rstrip().endswith((";", "{")):
+            yield numbers, words
+            numbers, words = [], ""
+
+
+def lines_of_checks(text, whole):
+    """The numbers of the lines to look at: of every CLA_REQUIRE, or of the whole file."""
+    lines = set(range(1, text.count("\n") + 1)) if whole else set()
+    for numbers, words in statements(text, IF if whole else CHECK):
+        if NOT_INPUT.search(words):
+            lines.difference_update(numbers)
+        else:
+            lines.update(numbers)
+    return lines
 
 
 def lines_to_look_at():
-    """Source file -> lines, None for all."""
-    looked_at = {path: None for path in PARSERS}
+    """Source file -> numbers of lines."""
+    paths = set(PARSERS)
     for folder, _, names in os.walk(os.path.join(ROOT, "src")):
-        for name in names:
-            path = os.path.relpath(os.path.join(folder, name), ROOT)
-            if not name.endswith(".c") or path in looked_at or path.startswith(NOT_INPUT):
-                continue
+        paths.update(os.path.relpath(os.path.join(folder, n), ROOT) for n in names
+                     if n.endswith(".c"))
+    looked_at = {}
+    for path in sorted(paths):
+        if not path.startswith(DRIVERS):
             with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-                lines = lines_of_checks(f.read())
-            if lines:
-                looked_at[path] = lines
+                looked_at[path] = lines_of_checks(f.read(), path in PARSERS)
     return looked_at
 
 
@@ -69,7 +82,7 @@ def branch_counts(build, looked_at):
             if path not in looked_at:
                 continue
             for line in source["lines"]:
-                if looked_at[path] is None or line["line_number"] in looked_at[path]:
+                if line["line_number"] in looked_at[path]:
                     for i, branch in enumerate(line["branches"]):
                         taken[path, line["line_number"], i] += branch["count"]
     return taken

@@ -15,9 +15,9 @@ compile "$build"
 
 find "$build" -name '*.gcda' -delete
 "$MESON" test -C "$build" --no-rebuild --timeout-multiplier 4 \
-    host kv_pages store store_file threads no_opencl model_files tokenizer seeds tune \
+    host kv_pages npy store store_file threads no_opencl model_files tokenizer seeds tune \
     'errors cpu' 'attention cpu' 'argmax cpu' 'kv cpu' 'kv_attention cpu' 'kv_errors cpu' \
     'layer cpu' 'plan cpu' 'projection cpu' 'linear cpu' 'rowwise cpu' 'stats cpu' 'device cpu' \
-    'selfcheck cpu' 'model cpu' 'errors opencl' 'interop opencl' \
-    'cli' 'cli linear' 'cli project' 'cli tune' 'cli wisdom' 'cli models' 'cli host faults'
+    'selfcheck cpu' 'check cpu' 'model cpu' 'errors opencl' 'device opencl' 'interop opencl' \
+    'cli' 'cli linear' 'cli project' 'cli tune' 'cli wisdom' 'cli models'
 python3 "$root/tools/coverage.py" "$build"
