@@ -7,8 +7,10 @@
 #include "compare.h"
 #include "golden.h"
 #include "kv_model.h"
+#include "memory.h"
 #include "ref_attention.h"
 #include "ref_projection.h"
+#include "storage.h"
 #include "suite.h"
 
 /* ---- a golden case ---- */
@@ -569,6 +571,133 @@ START_TEST(refused_parts)
 }
 END_TEST
 
+/* ---- dtypes ---- */
+
+enum { SB = 2, SN = 9, SM = 48, SHQ = 4, SHK = 2, SD = 16, SDV = 24, SOUT = 40 };
+
+/* Tensors of a layer of 16-bit numbers, on the device. */
+typedef struct half_layer {
+    clattn_dtype dtype;
+    test_memory x, w[NUM_WEIGHTS], bias, residual;
+    test_memory q, k, v, o, y, y_of_calls; /* [B][N][H][D], y [B][N][out] */
+} half_layer;
+
+static void make_input(test_memory *m, test_rng *rng, clattn_dtype dtype, int rank,
+                       const int64_t *shape)
+{
+    float values[SB * SN * SM + SHQ * SDV * SM];
+    int64_t count = 1;
+
+    for (int i = 0; i < rank; i++)
+        count *= shape[i];
+    ck_assert_int_le(count, (int64_t)(sizeof values / sizeof *values));
+    for (int64_t i = 0; i < count; i++)
+        values[i] = 0.3f * (float)rng_normal(rng);
+    memory_make(m, suite_ctx(), false, dtype, rank, shape, NULL);
+    memory_put(m, values);
+}
+
+static void half_open(half_layer *h, clattn_dtype dtype)
+{
+    clattn_ctx *ctx = suite_ctx();
+    test_rng rng = { suite_seed() };
+    const clattn_dtype t = h->dtype = dtype;
+
+    make_input(&h->x, &rng, t, 3, (int64_t[]){ SB, SN, SM });
+    make_input(&h->w[W_Q], &rng, t, 3, (int64_t[]){ SHQ, SD, SM });
+    make_input(&h->w[W_K], &rng, t, 3, (int64_t[]){ SHK, SD, SM });
+    make_input(&h->w[W_V], &rng, t, 3, (int64_t[]){ SHK, SDV, SM });
+    make_input(&h->w[W_O], &rng, t, 2, (int64_t[]){ SOUT, SHQ * SDV });
+    make_input(&h->bias, &rng, CLATTN_F32, 1, (int64_t[]){ SOUT });
+    make_input(&h->residual, &rng, t, 3, (int64_t[]){ SB, SN, SOUT });
+    memory_make(&h->q, ctx, true, t, 4, (int64_t[]){ SB, SN, SHQ, SD }, NULL);
+    memory_make(&h->k, ctx, true, t, 4, (int64_t[]){ SB, SN, SHK, SD }, NULL);
+    memory_make(&h->v, ctx, true, t, 4, (int64_t[]){ SB, SN, SHK, SDV }, NULL);
+    memory_make(&h->o, ctx, true, t, 4, (int64_t[]){ SB, SN, SHQ, SDV }, NULL);
+    memory_make(&h->y, ctx, true, t, 3, (int64_t[]){ SB, SN, SOUT }, NULL);
+    memory_make(&h->y_of_calls, ctx, true, t, 3, (int64_t[]){ SB, SN, SOUT }, NULL);
+}
+
+static void half_close(half_layer *h)
+{
+    test_memory *const all[] = { &h->x, &h->w[W_Q], &h->w[W_K], &h->w[W_V], &h->w[W_O], &h->bias,
+                                 &h->residual, &h->q, &h->k, &h->v, &h->o, &h->y, &h->y_of_calls };
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        memory_free(all[i]);
+}
+
+static clattn_projection_part half_part(half_layer *h, int which, test_memory *y)
+{
+    return (clattn_projection_part){
+        .w = h->w[which].tensor,
+        .y = y ? y->tensor : (clattn_tensor){ 0 },
+        .rotary = which == W_Q || which == W_K ? CLATTN_ROTARY_NEOX : CLATTN_ROTARY_NONE,
+    };
+}
+
+/* The whole of y by the layer, through the cache if there is one. */
+static void half_by_layer(half_layer *h, clattn_kv *kv)
+{
+    struct clattn_layer_params p = *clattn_layer_params(
+        .x = h->x.tensor, .q = half_part(h, W_Q, NULL), .k = half_part(h, W_K, NULL),
+        .v = half_part(h, W_V, NULL), .out = half_part(h, W_O, &h->y), .kv = kv);
+
+    p.out.bias = h->bias.tensor;
+    p.out.residual = h->residual.tensor;
+    p.attention.causal = CLATTN_CAUSAL_BOTTOM_RIGHT;
+    OK(suite_ctx(), clattn_layer(suite_ctx(), &p));
+}
+
+/* The same by its calls: intermediate results are rounded to the dtype, here as there. */
+static void half_by_calls(half_layer *h)
+{
+    clattn_ctx *ctx = suite_ctx();
+    clattn_projection_part out = half_part(h, W_O, &h->y_of_calls);
+    clattn_tensor joined =
+        clattn_tensor_of_buffer(h->o.tensor.buffer, h->dtype, 3, (int64_t[]){ SB, SN, SHQ * SDV });
+
+    joined.offset = h->o.tensor.offset;
+    out.bias = h->bias.tensor;
+    out.residual = h->residual.tensor;
+    OK(ctx, clattn_projection(ctx, clattn_projection_params(
+        .x = h->x.tensor, .parts = { half_part(h, W_Q, &h->q), half_part(h, W_K, &h->k),
+                                     half_part(h, W_V, &h->v) })));
+    OK(ctx, clattn_attention(ctx, clattn_attention_params(
+        .q = clattn_tensor_swap(h->q.tensor, 1, 2), .k = clattn_tensor_swap(h->k.tensor, 1, 2),
+        .v = clattn_tensor_swap(h->v.tensor, 1, 2), .o = clattn_tensor_swap(h->o.tensor, 1, 2),
+        .causal = CLATTN_CAUSAL_BOTTOM_RIGHT)));
+    OK(ctx, clattn_projection(ctx, clattn_projection_params(.x = joined, .parts = { out })));
+}
+
+/* f16 and bf16, without a cache and with one: the layer is its calls, but for their rounding. */
+START_TEST(sixteen_bits)
+{
+    const clattn_dtype dtype = _i % 2 ? CLATTN_BF16 : CLATTN_F16;
+    clattn_ctx *ctx = suite_ctx();
+    float got[SB * SN * SOUT], want[SB * SN * SOUT];
+    clattn_kv *kv = NULL;
+    half_layer h;
+
+    half_open(&h, dtype);
+    if (_i / 2)
+        OK(ctx, clattn_kv_create(ctx, clattn_kv_params(
+            .sequences = SB, .heads = SHK, .key_width = SD, .value_width = SDV, .capacity = 16,
+            .dtype = dtype, .page_rows = 16), &kv));
+    half_by_layer(&h, kv);
+    half_by_calls(&h);
+    memory_get(&h.y, "y", got);
+    memory_get(&h.y_of_calls, "y", want);
+    for (int i = 0; i < SB * SN * SOUT; i++)
+        ck_assert_msg(fabs((double)got[i] - (double)want[i])
+                          <= 4 * storage_ulp(dtype, fmax(1, fabs((double)want[i]))),
+                      "%s: y[%d] is %g by the layer, %g by its calls", clattn_dtype_name(dtype), i,
+                      (double)got[i], (double)want[i]);
+    clattn_kv_destroy(&kv);
+    half_close(&h);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("layer");
@@ -581,6 +710,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, projection_into_a_cache, 0, 4);
     tcase_add_loop_test(t, failure_leaves_the_cache, 0, 2);
     tcase_add_test(t, refused_parts);
+    tcase_add_loop_test(t, sixteen_bits, 0, 4);
     suite_add_tcase(s, t);
     return s;
 }
