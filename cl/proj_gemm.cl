@@ -26,9 +26,6 @@
 #define NX (BR * KQ / WG) /* float4 that a work-item brings into a tile */
 #define NW (BC * KQ / WG)
 
-/* Tiles of rows that take turns before the next tile of slots: both stay in the cache. */
-#define BAND 8
-
 /* Element e of a tile, in float4 along M: neighbours lie along the contiguous axis. */
 #define X_R(e) ((e) / KQ)
 #define X_Q(e) ((e) % KQ)
@@ -125,13 +122,10 @@ __kernel void proj_gemm(PROJ_ARGS)
 {
     __local float4 xs[2 * BK * LDX], ws[2 * BK * LDW];
     const int lid = (int)get_local_id(0), tx = lid % TX, ty = lid / TX;
-    const int group = (int)get_group_id(0), columns = ALL_TILES(BC);
-    const int row_tile0 = group / (columns * BAND) * BAND, in_band = group % (columns * BAND);
-    const int band = min(TILES(rows, BR) - row_tile0, BAND);
-    const int row0 = (row_tile0 + in_band % band) * BR;
-    int tile = in_band / band;
+    int row_tile, tile = tile_in_turn((int)get_group_id(0), ALL_TILES(BC), TILES(rows, BR), 8,
+                                      &row_tile);
     SELECT_PART(p, tile, BC)
-    const int slot0 = tile * BC;
+    const int row0 = row_tile * BR, slot0 = tile * BC;
     const int split = (int)get_group_id(1), begin = split * split_m;
     const int end = splits > 1 ? min(begin + split_m, M) : M;
     const int is_aligned = columns_aligned(&p) && ROWS_ALIGNED;

@@ -26,8 +26,6 @@
 #define EMPTY(u, s) FULL(u, STAGES + (s))
 /* Of a row of sums in local memory; 8 floats more meet other banks. */
 #define SUM_ROW (BN + 8)
-/* Tiles of rows that are under way together, so that they share tiles of slots. */
-#define ROW_TILES 16
 
 /* Columns 64 i .. 64 i + 63 to their stage, by `items` work-items. at: starts of rows, of slots. */
 FN void bring_stage(const unit *u, __global const void *x, __global const void *w,
@@ -105,13 +103,10 @@ __kernel void proj_wgmma(PROJ_ARGS)
     const int lid = (int)get_local_id(0), items = 128 * (CONSUMERS + (UNIT == UNIT_WARPGROUP));
     const unit u = { sm, (__local uint *)sm, UNIT_BASE(sm), of_first_lane(lid / 128), lid % 128 };
 
-    const int all = ALL_TILES(BN), group = (int)get_group_id(0);
-    const int first = group / (ROW_TILES * all) * ROW_TILES;
-    const int nth = group - first * all, together = min(ROW_TILES, TILES(rows, ROWS) - first);
-    const int row0 = (first + nth % together) * ROWS, steps = (M + 63) / 64;
-    int tile = nth / together;
+    int row_tile, tile = tile_in_turn((int)get_group_id(0), ALL_TILES(BN), TILES(rows, ROWS), 16,
+                                      &row_tile);
     SELECT_PART(p, tile, BN)
-    const int slot0 = tile * BN;
+    const int row0 = row_tile * ROWS, slot0 = tile * BN, steps = (M + 63) / 64;
     const int whole = is_whole(x, (size_t)x_off, x_b | x_n, M)
                    && is_whole(p.w, (size_t)p.w_off, p.w_h | p.w_k, M);
 
