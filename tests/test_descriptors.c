@@ -208,6 +208,7 @@ typedef union sample {
 
 static void make_sample(const cla_kernel *k, sample *p)
 {
+    const clattn_dtype type = sample_is_tiled(k) ? CLATTN_F16 : CLATTN_F32;
     switch (k->stage) {
     case CLA_STAGE_MERGE: p->merge = sample_merge; break;
     case CLA_STAGE_LINEAR:
@@ -216,7 +217,7 @@ static void make_sample(const cla_kernel *k, sample *p)
             p->linear.Nq = p->linear.Nk = 1, p->linear.ragged = 0;
         break;
     case CLA_STAGE_PROJECTION:
-        p->projection = sample_projection(40, CLATTN_F32, CLATTN_F32, true);
+        p->projection = sample_projection(40, type, type, true);
         break;
     case CLA_STAGE_APPEND: p->append = sample_append(CLATTN_F32, true); break;
     case CLA_STAGE_ROPE: p->rope = sample_rope(CLATTN_F32, true); break;
@@ -224,8 +225,7 @@ static void make_sample(const cla_kernel *k, sample *p)
     case CLA_STAGE_EMBEDDING: p->embedding = sample_embedding(CLATTN_F32, true); break;
     default:
         p->attention = sample_attention(48, 40);
-        if (sample_is_tiled(k))
-            p->attention.in_type = p->attention.kv_type = p->attention.out_type = CLATTN_F16;
+        p->attention.in_type = p->attention.kv_type = p->attention.out_type = type;
         break;
     }
 }

@@ -75,11 +75,6 @@ static bool ok(const cla_dev *dev, const void *problem, const int *t)
         && t[BC] / 16 % t[SC] == 0 && worth_it(p, t) && num_groups(p, t) <= CLA_MAX_GROUPS;
 }
 
-static bool is_dpas(int tile)
-{
-    return tile == CLA_TILE_DPAS_8 || tile == CLA_TILE_DPAS_16;
-}
-
 /*
  * Above the portable kernel where there is an engine that keeps o and the scores in registers: with
  * DPAS they went to memory in what its compiler built. Few rows leave most of a tile idle.
@@ -88,7 +83,7 @@ static int priority(const cla_dev *dev, const void *problem)
 {
     const cla_attn *p = problem;
     const cla_tile tile = cla_tile_of(dev, p->in_type);
-    if (tile == CLA_TILE_SCALAR || is_dpas(tile))
+    if (tile == CLA_TILE_SCALAR || cla_tile_is_dpas(tile))
         return -1;
     return p->Nq <= 16 ? 45 : 90;
 }
@@ -106,7 +101,7 @@ static void estimate(const cla_dev *dev, const void *problem, int *t)
     if (t[TILE] == CLA_TILE_MFMA || t[TILE] == CLA_TILE_WMMA_GFX11
         || t[TILE] == CLA_TILE_WMMA_GFX12)
         t[BC] = 32; /* two work-groups in 64 KB */
-    if (is_dpas(t[TILE])) {
+    if (cla_tile_is_dpas(t[TILE])) {
         t[QR] = 1;
         t[SC] = 4;
         t[BC] = 64;

@@ -32,6 +32,11 @@ static inline cla_tile cla_tile_of(const cla_dev *dev, int32_t type)
     return dev->caps & wanted ? dev->tile : CLA_TILE_SCALAR;
 }
 
+static inline bool cla_tile_is_dpas(int tile)
+{
+    return tile == CLA_TILE_DPAS_8 || tile == CLA_TILE_DPAS_16;
+}
+
 /* Work-items of a sub-group. */
 int cla_tile_lanes(int tile);
 

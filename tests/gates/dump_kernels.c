@@ -35,12 +35,13 @@ static const variant variants[] = {
     { "bf16all", 40, 72, CLATTN_BF16, 1 },
 };
 
-/* The dtypes and widths of kernels over the matrix tile. */
+/* The dtypes and widths of attention over the matrix tile, and what projections over it do. */
 static const variant tile_variants[] = {
     { "f16d64", 64, 64, CLATTN_F16, 0 },
     { "f16d128", 128, 128, CLATTN_F16, 0 },
     { "bf16all", 40, 72, CLATTN_BF16, 1 },
 };
+static const variant tile_projection = { "f16all", 0, 0, CLATTN_F16, 1 };
 
 /*
  * The types of kernels on the matrix unit of warpgroups, then widths that take all of its
@@ -162,12 +163,12 @@ static cla_merge merge_of(const variant *v)
     return p;
 }
 
-/* With extras the weights are quantised, else as x. */
+/* With extras the weights are quantised, else as x. tiled: of enough rows for the largest guess. */
 static cla_proj projection_of(const variant *v, bool tiled)
 {
     const clattn_dtype type = (clattn_dtype)v->type;
     const clattn_dtype weights = v->extras && !tiled ? CLATTN_I4 : type;
-    cla_proj p = sample_projection(512, type, weights, v->extras);
+    cla_proj p = sample_projection(tiled ? 4096 : 512, type, weights, v->extras);
     p.splits = 2; /* so that the kernel that joins parts comes up */
     return p;
 }
@@ -330,20 +331,23 @@ static void make_problem(const cla_kernel *owner, const variant *v, bool tiled, 
 /* As each engine would run it by default. */
 static int dump_tiled(const char *root, const cla_kernel *kernel)
 {
+    const bool attention = kernel->stage == CLA_STAGE_ATTENTION;
+    const variant *all = attention ? tile_variants : &tile_projection;
+    const size_t known = attention ? sizeof tile_variants / sizeof tile_variants[0] : 1;
     int count = 0;
     for (size_t e = 0; e < sizeof engines / sizeof engines[0]; e++)
-        for (size_t n = 0; n < sizeof tile_variants / sizeof tile_variants[0]; n++) {
+        for (size_t n = 0; n < known; n++) {
             char folder[192];
             int t[CLA_MAX_TUNABLES] = { 0 };
             cla_problem problem;
-            if (cla_tile_of(&engines[e].dev, tile_variants[n].type) == CLA_TILE_SCALAR)
+            if (cla_tile_of(&engines[e].dev, all[n].type) == CLA_TILE_SCALAR)
                 continue;
-            make_problem(kernel, &tile_variants[n], true, &problem);
+            make_problem(kernel, &all[n], true, &problem);
             kernel->estimate(&engines[e].dev, &problem, t);
             if (!cla_kernel_legal(kernel, &engines[e].dev, &problem, t))
                 continue;
             snprintf(folder, sizeof folder, "%s/%s", root, engines[e].folder);
-            dump(folder, kernel, &tile_variants[n], "guess", &problem, t);
+            dump(folder, kernel, &all[n], "guess", &problem, t);
             count++;
         }
     return count;

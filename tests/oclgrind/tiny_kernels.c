@@ -87,11 +87,13 @@ static void check_merge(const cla_kernel *kernel)
         ck_assert(o[i] > (float)(i % 7) - 1e-4f && o[i] < (float)(i % 7) + 1e-4f);
 }
 
-/* Quantised weights, three parts, tails everywhere; few rows and more. */
+/* Quantised weights but for tiles, three parts, tails everywhere; few rows and more. */
 static void check_projection(const cla_kernel *kernel, int rows)
 {
+    const bool tiled = sample_is_tiled(kernel);
     const proj_spec spec = {
-        .name = "tiny", .B = 1, .N = rows, .M = 32, .w = rows > 2 ? CLATTN_F32 : CLATTN_I4,
+        .name = "tiny", .B = 1, .N = rows, .M = 32, .in = tiled ? CLATTN_F16 : CLATTN_F32,
+        .w = tiled || rows > 2 ? CLATTN_NONE : CLATTN_I4,
         .part = { { .H = 2, .K = 6, .rotary = CLATTN_ROTARY_NEOX, .bias = true },
                   { .H = 1, .K = 5, .in_place = true },
                   { .H = 1, .K = 3 } },
