@@ -178,7 +178,7 @@ START_TEST(the_wrong_are_put_aside)
         job j;
         plant(_i);
         job_open(&j, 1);
-        struct clattn_tune_params p = { .effort = CLATTN_EFFORT_EXHAUSTIVE, .max_seconds = 30 };
+        struct clattn_tune_params p = { .effort = CLATTN_EFFORT_EXHAUSTIVE, .max_seconds = 120 };
         p.worker = in_worker ? self : NULL;
         p.worker_argument = "worker";
         const clattn_tune_report r = tune(&j, &p);
