@@ -203,12 +203,18 @@ START_TEST(dtypes)
 }
 END_TEST
 
+/*
+ * Where each is built for, half of them do for what is not softmax attention: scores come from the
+ * same headers, and of most options there is nothing in the kernel.
+ */
 START_TEST(all_shapes)
 {
     const cla_kernel *kernel = scope.list.kernel[_i];
+    const bool all = cla_kernel_is_native(kernel) || kernel->stage == CLA_STAGE_ATTENTION;
 
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        check_shape(kernel, shapes[i], kernel_walk_default);
+        if (all || i % 2 == (size_t)_i % 2)
+            check_shape(kernel, shapes[i], kernel_walk_default);
     for (size_t i = 0; i < sizeof whole_shapes / sizeof whole_shapes[0]; i++)
         if (cla_kernel_is_native(kernel) || sample_is_tiled(kernel))
             check_shape(kernel, whole_shapes[i], kernel_walk_default);

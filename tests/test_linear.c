@@ -20,7 +20,7 @@ START_TEST(golden)
     static const clattn_linear_form forms[] = { CLATTN_FORM_AUTO, CLATTN_FORM_LINEAR,
                                                 CLATTN_FORM_QUADRATIC };
     for (int i = 0; i < 9; i++) {
-        if (!suite_is_native() && (i + i / 3 + _i) % 3)
+        if (!suite_is_native() && (2 * i + _i) % 9 > 1) /* two of nine, all in all the cases */
             continue;
         const clattn_dtype in = dtypes[i % 3], out = i % 2 ? CLATTN_F32 : in;
         golden_case c;
