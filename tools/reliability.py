@@ -15,7 +15,8 @@ GOOD = ("OK", "EXPECTEDFAIL")
 FAULTS = re.compile(r"^# .*?(\d+) faults(?: for good)?, (\d+) reported, (\d+) survived", re.M)
 EXECUTIONS = re.compile(r"^# (\d+) executions", re.M)
 PROBLEMS = re.compile(r"^# (\d+) problems", re.M)
-DEVICE = re.compile(r"^# seed \d+ \(CLATTN_TEST_SEED\), device \w+\n# (.+)$", re.M)
+DEVICE = re.compile(r"^# seed \d+ \(CLATTN_TEST_SEED\), device \w+\n# (.+, .+)$", re.M)
+PLAYED = re.compile(r"^# (\d+) devices", re.M)
 
 
 def read(build):
@@ -50,11 +51,15 @@ def rows_of(tests):
         yield "test programs that failed under faults", sum("fault" in name for name in bad)
     executions = total(EXECUTIONS, texts)
     if executions:
-        yield "fuzz executions", executions[0]
+        under = "AddressSanitizer and UndefinedBehaviorSanitizer"
+        yield f"fuzz executions, under {under}", executions[0]
     problems = total(PROBLEMS, texts)
     if problems:
         yield "random problems compared with the double reference", problems[0]
         yield "test programs with a mismatch", sum(name.startswith("random ") for name in bad)
+    played = total(PLAYED, texts)
+    if played:
+        yield "devices that the mock driver played", played[0]
     devices = {m.group(1) for text in texts for m in DEVICE.finditer(text)}
     for device in sorted(devices):
         yield f"device: {device}", "run"
